@@ -1,0 +1,11 @@
+import { cancelJob } from '../client/jobs.ts';
+import type { GlobalFlags } from './context.ts';
+import { forEachJob, printJob } from './follow-jobs.ts';
+
+/** `cancel ID...` */
+export async function runCancel(ids: readonly string[], flags: GlobalFlags): Promise<number> {
+  return await forEachJob(ids, flags, 1, async ({ connection, output, signal }, id) => {
+    printJob(output, flags, await cancelJob(connection, id, { signal }));
+    return 0;
+  });
+}

@@ -1,0 +1,25 @@
+/** What a word of the command line can be, besides an option. `jobsIn` are states of jobs; none of them means any. */
+export type Operand =
+  | 'file'
+  | 'command'
+  | 'shell'
+  | 'state'
+  | 'none'
+  | { readonly jobsIn: readonly string[] };
+
+export type CompletedOption = {
+  /** `-q` and `--quiet`. */
+  readonly names: readonly string[];
+  readonly description: string;
+  /** What its value is; undefined when it takes none. */
+  readonly value: Operand | undefined;
+};
+
+export type CompletedCommand = {
+  readonly name: string;
+  readonly description: string;
+  readonly options: readonly CompletedOption[];
+  readonly operand: Operand;
+};
+
+export const SHELLS = ['bash', 'zsh', 'fish'] as const;

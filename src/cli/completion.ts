@@ -1,0 +1,55 @@
+import type { Command, Option } from 'commander';
+import { CodedError } from '../errors.ts';
+import { type CompletedCommand, type CompletedOption, type Operand, SHELLS } from './completed-command.ts';
+import { completeInBash } from './completion-bash.ts';
+import { completeInFish } from './completion-fish.ts';
+import { completeInZsh } from './completion-zsh.ts';
+import type { GlobalFlags } from './context.ts';
+import { createOutput } from './output.ts';
+
+const OPERANDS: Readonly<Record<string, Operand>> = {
+  push: 'file',
+  show: { jobsIn: [] },
+  wait: { jobsIn: ['queued', 'delivering', 'deferred'] },
+  cancel: { jobsIn: ['queued', 'delivering', 'deferred'] },
+  retry: { jobsIn: ['failed', 'cancelled'] },
+  completion: 'shell',
+  help: 'command',
+};
+
+/** `completion SHELL`: a script made of the commands and options there are; it asks the daemon for job ids. */
+export async function runCompletion(shell: string, program: Command, flags: GlobalFlags): Promise<number> {
+  const output = createOutput(flags);
+  const commands = commandsOf(program);
+  if (shell === 'bash') output.out(completeInBash(commands));
+  else if (shell === 'zsh') output.out(completeInZsh(commands));
+  else if (shell === 'fish') output.out(completeInFish(commands));
+  else
+    throw new CodedError(
+      'usage',
+      `No completion for ${JSON.stringify(shell)}; expected ${SHELLS.join(', ')}`,
+    );
+  return 0;
+}
+
+function commandsOf(program: Command): CompletedCommand[] {
+  const commands = program.commands.map((command) => ({
+    name: command.name(),
+    description: command.description(),
+    options: [...command.options.map(optionOf), HELP],
+    operand: OPERANDS[command.name()] ?? ('none' as const),
+  }));
+  return [
+    ...commands,
+    { name: 'help', description: 'print help for a command', options: [], operand: 'command' },
+  ];
+}
+
+const HELP: CompletedOption = { names: ['-h', '--help'], description: 'print help', value: undefined };
+
+function optionOf(option: Option): CompletedOption {
+  const names = [option.short, option.long].filter((name) => name !== undefined);
+  const takesValue = option.required || option.optional;
+  const value = option.long === '--state' ? 'state' : option.long === '--token-file' ? 'file' : 'none';
+  return { names, description: option.description, value: takesValue ? value : undefined };
+}

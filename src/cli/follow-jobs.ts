@@ -1,0 +1,63 @@
+import type { Connection } from '../client/connection.ts';
+import { CodedError } from '../errors.ts';
+import type { Job } from '../protocol/job.ts';
+import { encodeJob } from '../protocol/job-wire.ts';
+import { connect, type GlobalFlags } from './context.ts';
+import { watchInterruption } from './interruption.ts';
+import { formatJobLine } from './job-line.ts';
+import { createOutput, exitStatusOf, type Output } from './output.ts';
+
+/** Prints a job as the flags ask: its id, one JSON object, or one line. */
+export function printJob(output: Output, flags: GlobalFlags, job: Job): void {
+  if (flags.json) output.out(JSON.stringify(encodeJob(job)));
+  else output.out(flags.quiet ? job.id : formatJobLine(job));
+}
+
+/** What a command does with one job: resolves to its exit status. */
+export type JobAction = (
+  context: {
+    readonly connection: Connection;
+    readonly output: Output;
+    readonly signal: AbortSignal;
+  },
+  id: string,
+) => Promise<number>;
+
+/**
+ * Does the same with several jobs, `atOnce` of them at a time. A job that fails does not keep the others from their
+ * turn; resolves to the exit status of the first that failed, in the order given.
+ */
+export async function forEachJob(
+  ids: readonly string[],
+  flags: GlobalFlags,
+  atOnce: number,
+  action: JobAction,
+): Promise<number> {
+  const { createSlots } = await import('./slots.ts');
+  const output = createOutput(flags);
+  const connection = connect(flags);
+  const { signal, stop } = watchInterruption();
+  const inSlot = createSlots(atOnce);
+  let interrupted: unknown;
+  const one = async (id: string): Promise<number> => {
+    try {
+      signal.throwIfAborted();
+      return await action({ connection, output, signal }, id);
+    } catch (error) {
+      if (error instanceof CodedError && error.code === 'interrupted') interrupted = error;
+      else output.fail(error, { id });
+      return exitStatusOf(error);
+    }
+  };
+  try {
+    const statuses = await Promise.all([...new Set(ids)].map((id) => inSlot(() => one(id))));
+    if (interrupted !== undefined) {
+      output.fail(interrupted);
+      return exitStatusOf(interrupted);
+    }
+    return statuses.find((status) => status !== 0) ?? 0;
+  } finally {
+    stop();
+    connection.close();
+  }
+}

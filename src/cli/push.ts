@@ -1,0 +1,194 @@
+import { type Stats, statSync } from 'node:fs';
+import { type FileSource, openFileSource } from '../client/file-source.ts';
+import type { Source } from '../client/source.ts';
+import { createStreamSource } from '../client/stream-source.ts';
+import { CodedError } from '../errors.ts';
+import { type Destination, parseDestination } from '../protocol/destination.ts';
+import { baseName } from '../protocol/names.ts';
+import type { UploadRequest } from '../protocol/upload-headers.ts';
+import { connect, type GlobalFlags, projectOf } from './context.ts';
+import { watchInterruption } from './interruption.ts';
+import { destinationOf } from './job-line.ts';
+import type { Totals } from './live-view.ts';
+import { createOutput, exitStatusOf } from './output.ts';
+import { pushOne } from './push-one.ts';
+import type { PushOptions } from './push-options.ts';
+import { createSlots } from './slots.ts';
+import { createTransfer } from './transfer.ts';
+import { openView } from './view.ts';
+
+/** Jobs that are watched at once; the others are asked for later. */
+const WATCHED_JOBS = 16;
+
+/** `push SOURCE... DESTINATION`. Resolves to the exit status: that of the first source that failed. */
+export async function runPush(
+  operands: readonly string[],
+  options: PushOptions,
+  flags: GlobalFlags,
+): Promise<number> {
+  const output = createOutput(flags);
+  const { sources, destination } = readOperands(operands, options);
+  const project = projectOf(flags) ?? 'default';
+  const connection = connect(flags);
+  const interruption = watchInterruption();
+  const view = await openView(output, flags, () => totalsOf(sources));
+  const inSendSlot = createSlots(options.jobs);
+  const inWaitSlot = createSlots(WATCHED_JOBS);
+
+  const interrupted: CodedError[] = [];
+
+  const send = async (path: string): Promise<number> => {
+    let source: Source | undefined;
+    try {
+      interruption.signal.throwIfAborted();
+      const opened = openSource(path);
+      source = opened;
+      const request = requestFor(opened, destination, project, options);
+      const transfer = createTransfer(opened.name, destinationOf(request), opened.sizeBytes);
+      return await pushOne({
+        ...{ connection, source: opened, request, transfer, view, output, flags },
+        ...{ options, inSendSlot, inWaitSlot, signal: interruption.signal },
+      });
+    } catch (error) {
+      if (error instanceof CodedError && error.code === 'interrupted') interrupted.push(error);
+      else output.fail(error, { source: path });
+      return exitStatusOf(error);
+    } finally {
+      await source?.close();
+    }
+  };
+
+  // Files are opened when their turn comes, so that a long list does not use up the descriptors.
+  const inOpenSlot = createSlots(options.jobs + WATCHED_JOBS);
+  try {
+    const statuses = await Promise.all(sources.map((path) => inOpenSlot(() => send(path))));
+    view.close();
+    if (interrupted.length > 0) {
+      output.fail(summaryOf(interrupted, statuses));
+      return exitStatusOf(interrupted[0]);
+    }
+    return statuses.find((status) => status !== 0) ?? 0;
+  } finally {
+    view.close();
+    interruption.stop();
+    connection.close();
+  }
+}
+
+/** One line for all that Ctrl-C cut off: each of them when they are few. */
+function summaryOf(interrupted: readonly CodedError[], statuses: readonly number[]): CodedError {
+  const [first] = interrupted;
+  if (interrupted.length === 1 && first !== undefined) return first;
+  const done = statuses.filter((status) => status === 0).length;
+  const accepted = interrupted.filter(({ message }) => message.includes('was accepted')).length;
+  return new CodedError(
+    'interrupted',
+    `Interrupted; of ${statuses.length} files ${done + accepted} were accepted; see: incus-upload jobs`,
+  );
+}
+
+/** For the line that shows all: a source that cannot be looked at fails later, with its reason. */
+function totalsOf(sources: readonly string[]): Totals {
+  let bytes = 0;
+  for (const path of sources) {
+    if (path !== '-') bytes += statOf(path)?.size ?? 0;
+  }
+  return { files: sources.length, bytes };
+}
+
+function readOperands(
+  operands: readonly string[],
+  options: PushOptions,
+): { sources: readonly string[]; destination: Destination } {
+  const last = operands.at(-1);
+  if (operands.length < 2 || last === undefined) {
+    throw new CodedError(
+      'usage',
+      'push needs a source and a destination: incus-upload push SOURCE... INSTANCE:/path',
+    );
+  }
+  const destination = parseDestination(last);
+  const sources = operands.slice(0, -1);
+  if (sources.length > 1 && !destination.path.endsWith('/')) {
+    throw new CodedError(
+      'usage',
+      `Several sources need a directory as destination: end it with / (${last}/)`,
+    );
+  }
+  if (sources.filter((source) => source === '-').length > 1) {
+    throw new CodedError('usage', 'Standard input can be sent only once');
+  }
+  refuseSameNames(sources);
+  if (sources.includes('-') && destination.path.endsWith('/')) {
+    throw new CodedError('usage', 'Standard input has no name: give the path of a file as destination');
+  }
+  if (options.timeout !== undefined && options.wait !== true) {
+    throw new CodedError('usage', '--timeout limits the waiting and needs --wait');
+  }
+  // A directory among the sources is a mistake of the command line, so nothing is sent at all.
+  for (const source of sources) if (source !== '-') refuseDirectory(source);
+  return { sources, destination };
+}
+
+/** In one directory one of them would replace the other. */
+function refuseSameNames(sources: readonly string[]): void {
+  const seen = new Set<string>();
+  for (const source of sources) {
+    const name = baseName(source);
+    if (seen.has(name)) {
+      throw new CodedError(
+        'usage',
+        `Two sources are named ${name}, one would replace the other; push them one by one`,
+      );
+    }
+    seen.add(name);
+  }
+}
+
+function refuseDirectory(path: string): void {
+  if (statOf(path)?.isDirectory() !== true) return;
+  throw new CodedError(
+    'usage',
+    `${path} is a directory, and directories are not supported yet; pack it: tar -cf - ${path} | incus-upload push - INSTANCE:/path.tar`,
+  );
+}
+
+function statOf(path: string): Stats | undefined {
+  try {
+    return statSync(path, { throwIfNoEntry: false });
+  } catch {
+    return undefined;
+  }
+}
+
+function openSource(path: string): Source | FileSource {
+  return path === '-' ? createStreamSource('standard input', process.stdin) : openFileSource(path);
+}
+
+function requestFor(
+  source: Source | FileSource,
+  destination: Destination,
+  project: string,
+  options: PushOptions,
+): UploadRequest {
+  return {
+    ...destination,
+    project,
+    sourceName: source.sizeBytes === undefined ? '' : baseName(source.name),
+    mode: options.mode ?? ('mode' in source ? source.mode : 0o644),
+    uid: options.uid,
+    gid: options.gid,
+    createDirs: options.createDirs !== false,
+    idempotencyKey: createKey(),
+    sha256: null,
+  };
+}
+
+/**
+ * A key that no other upload has. It guards against doubles, not against people, so it needs no cryptography, whose
+ * loading would be a tenth of the time that a small push takes.
+ */
+function createKey(): string {
+  const random = (): string => Math.random().toString(36).slice(2, 13);
+  return `${Date.now().toString(36)}-${process.pid.toString(36)}-${random()}${random()}`;
+}

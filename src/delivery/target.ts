@@ -1,0 +1,71 @@
+/**
+ * A target delivers files into instances. It knows no queue and no journal: it is handed bytes and a destination, and
+ * answers with an outcome. What it promises for each delivery:
+ *
+ * - the bytes are written under a temporary name in the destination's own directory, checked (every status, the
+ *   size), given owner and mode, and only then renamed: a reader sees the old file or the new one, never a part;
+ * - `onTemporary` has resolved before a temporary file is made, so that whoever is told can have it removed even when
+ *   this process dies; an attempt that fails while the instance still answers removes it itself;
+ * - `deliver` never rejects, and ends within its deadlines whatever the other side does.
+ */
+import type { JobDestination, JobError } from '../protocol/job.ts';
+import type { PayloadSource } from './payload-source.ts';
+
+export type Delivery = JobDestination & {
+  readonly payload: PayloadSource;
+  /** A file name, unique to this attempt: no earlier attempt of any job ever used it. */
+  readonly temporaryName: string;
+  /** Told the temporary file's absolute path in the instance before the file is made; it waits for the answer. */
+  readonly onTemporary: (path: string) => Promise<void>;
+  /** Told the number of bytes that the instance has confirmed so far. */
+  readonly onProgress: (bytes: number) => void;
+  /** Just before the rename; for tracing. */
+  readonly onRename?: () => void;
+  /** An attempt without progress for that long ends as `timed_out`. */
+  readonly timeoutMs: number;
+  /** Ends the attempt early; its outcome is then transient and the temporary file is removed. */
+  readonly signal: AbortSignal;
+};
+
+/** How far a failure reaches: this job, every job of the instance, or the whole target (Incus is away). */
+export type FailureScope = 'job' | 'instance' | 'target';
+
+export type Outcome =
+  | { readonly kind: 'delivered'; readonly path: string }
+  | {
+      readonly kind: 'transient';
+      readonly error: JobError;
+      readonly scope: FailureScope;
+      /** A full disk does not empty in seconds: such failures wait at least `slowRetryMs`. */
+      readonly slow: boolean;
+      /** Whether the temporary file may still be there, because the instance stopped answering. */
+      readonly temporaryLeft: boolean;
+    }
+  | { readonly kind: 'permanent'; readonly error: JobError; readonly temporaryLeft: boolean };
+
+export type Reachability =
+  | { readonly reachable: true }
+  | { readonly reachable: false; readonly reason: string };
+
+/** Something became deliverable again: an instance that started, or the whole target. */
+export type TargetEvent =
+  | { readonly kind: 'instance'; readonly project: string; readonly instance: string }
+  | { readonly kind: 'target' };
+
+export type Target = {
+  /** For people: `incus (unix:/run/incus/unix.socket)`, `dir:/srv/instances`. */
+  readonly description: string;
+  deliver(delivery: Delivery): Promise<Outcome>;
+  /** Removes a file that an earlier attempt left, if it is there. Resolves to false when that could not be told. */
+  removeTemporary(project: string, instance: string, path: string): Promise<boolean>;
+  /** Asks whether the target answers at all. Never rejects, takes at most `timeoutMs`. */
+  probe(timeoutMs: number): Promise<Reachability>;
+  /** Names of the instances of a project, or of every project; for completion and patterns. */
+  instances(
+    project: string | undefined,
+  ): Promise<readonly { readonly project: string; readonly instance: string }[]>;
+  /** Calls `listener` when something became deliverable again; returns how to stop. A target may know no events. */
+  watch(listener: (event: TargetEvent) => void): () => void;
+  /** Lets go of idle connections and ends those in use. */
+  close(): Promise<void>;
+};

@@ -1,0 +1,122 @@
+/** GET /v1/events: Server-Sent Events (WHATWG HTML, section 9.2), one `job` event per change. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { encodeJob } from '../protocol/job-wire.ts';
+import type { Queue } from '../queue/queue.ts';
+import type { AppContext } from './app-context.ts';
+import { findJob, parseId } from './jobs.ts';
+
+const HEARTBEAT_MS = 15_000;
+
+type EventsRoute = (url: URL, req: IncomingMessage, res: ServerResponse) => void;
+
+/**
+ * `?job=ID` follows one job and starts with its present state. `Last-Event-ID` resumes after that event; when what
+ * followed is not kept any more, a `reset` event says that changes were missed, and `?job=ID` starts anew.
+ */
+export function createEventsRoute(context: AppContext): EventsRoute {
+  const { feed } = context.queue;
+  const encoder = new EventEncoder(context.queue);
+
+  return (url, req, res) => {
+    const id = url.searchParams.get('job');
+    const only = id === null || id === '' ? undefined : parseId(id);
+    if (only !== undefined) findJob(context, only);
+
+    res.writeHead(200, {
+      'Content-Type': 'text/event-stream',
+      'Cache-Control': 'no-store',
+      'X-Accel-Buffering': 'no',
+    });
+    if (req.method === 'HEAD' || context.closing) {
+      res.end();
+      return;
+    }
+    let sentNumber = feed.latest;
+    let blocked = false;
+    res.write(': incus-upload\n\n');
+    const last = lastEventId(req);
+    const resumed = last !== undefined && catchUp(last);
+    if (only !== undefined && !resumed) send(feed.latest, only, true);
+
+    const stop = feed.watch(({ number, sequence }) => {
+      if (!blocked) send(number, sequence);
+    });
+    const heartbeat = setInterval(() => {
+      if (!blocked) res.write(': still here\n\n');
+    }, HEARTBEAT_MS);
+    context.waiting.add(end);
+    res.on('close', end);
+    // What is written to a connection that has just broken is of no use; `close` follows.
+    res.on('error', end);
+    res.on('drain', () => {
+      blocked = false;
+      catchUp(sentNumber);
+    });
+
+    /** From here on no change is written: it would find an ended stream. */
+    function end(): void {
+      context.waiting.delete(end);
+      stop();
+      clearInterval(heartbeat);
+      blocked = true;
+      if (!res.writableEnded) res.end();
+    }
+
+    /** Sends what came after a change; false when that is not kept any more. */
+    function catchUp(number: number): boolean {
+      if (res.writableEnded) return true;
+      const changes = feed.since(number);
+      if (changes === undefined) {
+        sentNumber = feed.latest;
+        blocked = !res.write(`id: ${sentNumber}\nevent: reset\ndata: {}\n\n`);
+        return false;
+      }
+      sentNumber = number;
+      for (const change of changes) {
+        if (blocked) break;
+        send(change.number, change.sequence);
+      }
+      return true;
+    }
+
+    function send(number: number, sequence: number, fresh = false): void {
+      sentNumber = number;
+      if (only !== undefined && only !== sequence) return;
+      const text = encoder.encode(number, sequence, fresh);
+      if (text !== undefined) blocked = !res.write(text);
+    }
+  };
+}
+
+/** Makes the text of events; the latest is kept, because every watcher is sent the same. */
+class EventEncoder {
+  readonly #queue: Queue;
+  #last = { number: -1, sequence: -1, text: undefined as string | undefined };
+
+  constructor(queue: Queue) {
+    this.#queue = queue;
+  }
+
+  /** Undefined when there is nothing to tell: the job is gone. */
+  encode(number: number, sequence: number, fresh: boolean): string | undefined {
+    if (!fresh && this.#last.number === number && this.#last.sequence === sequence) return this.#last.text;
+    this.#last = { number, sequence, text: this.#encode(number, sequence) };
+    return this.#last.text;
+  }
+
+  #encode(number: number, sequence: number): string | undefined {
+    try {
+      const job = this.#queue.find(sequence);
+      if (job === undefined) return undefined;
+      return `id: ${number}\nevent: job\ndata: ${JSON.stringify(encodeJob(job))}\n\n`;
+    } catch {
+      // The queue tells changes while it works: a job that cannot be read must not stop it.
+      return undefined;
+    }
+  }
+}
+
+function lastEventId(req: IncomingMessage): number | undefined {
+  const text = req.headers['last-event-id'];
+  return typeof text === 'string' && /^\d{1,16}$/.test(text) ? Number(text) : undefined;
+}

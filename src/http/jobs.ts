@@ -1,0 +1,113 @@
+/** The routes below /v1/jobs. */
+import type { ServerResponse } from 'node:http';
+import { CodedError } from '../errors.ts';
+import { isFinished, JOB_STATES, type Job, type JobState } from '../protocol/job.ts';
+import { decodeJobId, encodeJobId } from '../protocol/job-id.ts';
+import { encodeJob } from '../protocol/job-wire.ts';
+import { listJobs } from '../spool/listing.ts';
+import type { AppContext } from './app-context.ts';
+import { sendError, sendJson } from './respond.ts';
+import { codedError } from './upload-draft.ts';
+
+const DEFAULT_LIMIT = 100;
+const MAX_LIMIT = 1000;
+const MAX_WAIT_SECONDS = 300;
+
+export function getJobs({ spool, queue }: AppContext, url: URL, res: ServerResponse): void {
+  const { searchParams } = url;
+  const state = searchParams.get('state') || undefined;
+  if (state !== undefined && !isJobState(state)) throw bad(`state: expected one of ${JOB_STATES.join(', ')}`);
+  const after = searchParams.get('after') || undefined;
+  const before = after === undefined ? undefined : decodeJobId(after);
+  if (after !== undefined && before === undefined) throw bad('after: expected the next of an earlier page');
+  const page = listJobs(
+    spool,
+    {
+      state,
+      instance: searchParams.get('instance') || undefined,
+      project: searchParams.get('project') || undefined,
+      limit: Math.min(parseCount(searchParams, 'limit', DEFAULT_LIMIT, 1), MAX_LIMIT),
+      before,
+    },
+    new Set(queue.active.delivering()),
+  );
+  sendJson(res, 200, {
+    jobs: page.records.map((record) => encodeJob(queue.view(record))),
+    next: page.next === null ? null : encodeJobId(page.next),
+  });
+}
+
+/** With `?wait=SECONDS` the answer comes when the job is finished, or after that time as it stands then. */
+export function getJob(context: AppContext, id: string, url: URL, res: ServerResponse): void {
+  const sequence = parseId(id);
+  const waitSeconds = Math.min(parseCount(url.searchParams, 'wait', 0, 0), MAX_WAIT_SECONDS);
+  const job = findJob(context, sequence);
+  if (waitSeconds === 0 || context.closing || isFinished(job.state)) {
+    sendJson(res, 200, encodeJob(job));
+    return;
+  }
+  const stop = context.queue.feed.watchJob(sequence, () => look(false));
+  const timer = setTimeout(answer, waitSeconds * 1000);
+  context.waiting.add(answer);
+  res.on('close', end);
+
+  function answer(): void {
+    look(true);
+  }
+  /** Called while the queue works, or by a timer: nobody there could do anything about an error. */
+  function look(anyState: boolean): void {
+    try {
+      const now = findJob(context, sequence);
+      if (!anyState && !isFinished(now.state)) return;
+      end();
+      sendJson(res, 200, encodeJob(now));
+    } catch (error) {
+      end();
+      sendError(res.req, res, codedError(error));
+    }
+  }
+  function end(): void {
+    clearTimeout(timer);
+    context.waiting.delete(answer);
+    stop();
+  }
+}
+
+export async function cancelJob({ queue }: AppContext, id: string, res: ServerResponse): Promise<void> {
+  sendJson(res, 200, encodeJob(await queue.cancel(parseId(id))));
+}
+
+export async function retryJob({ queue }: AppContext, id: string, res: ServerResponse): Promise<void> {
+  sendJson(res, 200, encodeJob(await queue.retry(parseId(id))));
+}
+
+/** The job as it stands now; `not_found` when there is none. */
+export function findJob({ queue }: AppContext, sequence: number): Job {
+  const job = queue.find(sequence);
+  if (job === undefined) throw new CodedError('not_found', `There is no job ${encodeJobId(sequence)}`);
+  return job;
+}
+
+/** The sequence of a job's id; `not_found` when the text is none. */
+export function parseId(id: string): number {
+  const sequence = decodeJobId(id);
+  if (sequence === undefined)
+    throw new CodedError('not_found', `There is no job ${JSON.stringify(id.slice(0, 40))}`);
+  return sequence;
+}
+
+function parseCount(params: URLSearchParams, name: string, fallback: number, least: number): number {
+  const text = params.get(name);
+  if (text === null || text === '') return fallback;
+  const count = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(count >= least)) throw bad(`${name}: expected a number from ${least} on`);
+  return count;
+}
+
+function isJobState(text: string): text is JobState {
+  return (JOB_STATES as readonly string[]).includes(text);
+}
+
+function bad(message: string): CodedError {
+  return new CodedError('bad_request', message);
+}

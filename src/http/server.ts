@@ -1,0 +1,35 @@
+import { createServer, type Server, type ServerOptions } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
+import type { App } from './app.ts';
+
+const OPTIONS: ServerOptions = {
+  maxHeaderSize: 16 * 1024,
+  /** Slow headers are cut; bodies have a clock of their own, which counts from the last byte. */
+  headersTimeout: 15_000,
+  requestTimeout: 0,
+  keepAliveTimeout: 75_000,
+  connectionsCheckingInterval: 1000,
+  /** Node's strict parser; both length and chunks in one request are refused (RFC 9112 section 6.3). */
+  insecureHTTPParser: false,
+  /** The app refuses what lacks it, with a line and in the log. */
+  requireHostHeader: false,
+  noDelay: true,
+};
+
+/** What `https.createServer` takes besides. */
+export type TlsFiles = { readonly cert: Buffer; readonly key: Buffer; readonly ca?: Buffer };
+
+export function createHttpServer(app: App, tls: TlsFiles | null): Server {
+  const server: Server =
+    tls === null
+      ? createServer(OPTIONS)
+      : createTlsServer({ ...OPTIONS, ...tls, handshakeTimeout: OPTIONS.headersTimeout });
+  // Node would leave out what is too many without a word; the app refuses it.
+  server.maxHeadersCount = 0;
+  app.connections.watch(server, tls !== null);
+  server.on('request', app.onRequest);
+  server.on('checkContinue', app.onCheckContinue);
+  server.on('checkExpectation', app.onCheckExpectation);
+  server.on('clientError', app.onClientError);
+  return server;
+}

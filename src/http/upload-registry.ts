@@ -1,0 +1,88 @@
+/** An upload whose body is arriving. */
+export type ArrivingUpload = {
+  /** Milliseconds since 1970. */
+  readonly lastByteAtMs: number;
+  readonly receivedBytes: number;
+  /** Whether it is we who let the sender wait. */
+  readonly paused: boolean;
+  /** Ends the upload: no byte came for too long. */
+  stall(): void;
+  /** Ends the upload: others need its place. */
+  giveWay(): void;
+};
+
+type Progress = { bytes: number; slowLooks: number };
+
+const LOOK_AT_LEAST_EVERY_MS = 1000;
+/** A body that grows by less between two looks is slow. */
+const SLOW_BYTES = 1024;
+/** So many slow uploads are let be; more of them, when every place is taken, are a flood. */
+const TOLERATED_SLOW = 64;
+
+/** The uploads whose bodies are arriving. One timer looks for those that have stopped, however many there are. */
+export class UploadRegistry {
+  readonly #uploads = new Map<ArrivingUpload, Progress>();
+  readonly #nowMs: () => number;
+  readonly #bodyTimeoutMs: () => number;
+  #timer: NodeJS.Timeout;
+
+  constructor(options: { nowMs: () => number; bodyTimeoutMs: () => number }) {
+    this.#nowMs = options.nowMs;
+    this.#bodyTimeoutMs = options.bodyTimeoutMs;
+    this.#timer = this.#schedule();
+  }
+
+  get size(): number {
+    return this.#uploads.size;
+  }
+
+  add(upload: ArrivingUpload): void {
+    this.#uploads.set(upload, { bytes: 0, slowLooks: 0 });
+  }
+
+  delete(upload: ArrivingUpload): boolean {
+    return this.#uploads.delete(upload);
+  }
+
+  /**
+   * Ends the upload that has been slow for longest, when so many are slow that this is no accident; false when none had
+   * to give way. So senders that hold places without using them keep nobody else out.
+   */
+  makeRoom(): boolean {
+    let slow = 0;
+    let slowest: ArrivingUpload | undefined;
+    let mostLooks = 0;
+    for (const [upload, { slowLooks }] of this.#uploads) {
+      if (slowLooks === 0) continue;
+      slow += 1;
+      if (slowLooks <= mostLooks) continue;
+      mostLooks = slowLooks;
+      slowest = upload;
+    }
+    if (slow <= TOLERATED_SLOW || slowest === undefined) return false;
+    slowest.giveWay();
+    return true;
+  }
+
+  stop(): void {
+    clearTimeout(this.#timer);
+  }
+
+  #look(): void {
+    const latestMs = this.#nowMs() - this.#bodyTimeoutMs();
+    for (const [upload, progress] of this.#uploads) {
+      if (upload.paused) continue;
+      if (upload.lastByteAtMs < latestMs) upload.stall();
+      const isSlow = upload.receivedBytes - progress.bytes < SLOW_BYTES;
+      progress.slowLooks = isSlow ? progress.slowLooks + 1 : 0;
+      progress.bytes = upload.receivedBytes;
+    }
+    this.#timer = this.#schedule();
+  }
+
+  /** The timeout may change while this runs, so each look sets the time of the next. */
+  #schedule(): NodeJS.Timeout {
+    const everyMs = Math.min(Math.max(this.#bodyTimeoutMs() / 8, 50), LOOK_AT_LEAST_EVERY_MS);
+    return setTimeout(() => this.#look(), everyMs).unref();
+  }
+}

@@ -1,0 +1,158 @@
+/** The headers of an upload, both ways. One walk over the raw header list; no copy of headers that are not ours. */
+import { CodedError } from '../errors.ts';
+import { decodeReprDigest, encodeReprDigest } from './digest.ts';
+import { decodeExtValue, decodeRawUtf8, encodeExtValue, isPlainHeaderValue } from './ext-value.ts';
+import type { JobDestination } from './job.ts';
+import { formatMode, parseMode } from './mode.ts';
+import {
+  baseName,
+  cleanPath,
+  fileNameProblem,
+  instanceNameProblem,
+  pathProblem,
+  projectNameProblem,
+} from './names.ts';
+
+export type UploadRequest = JobDestination & {
+  readonly idempotencyKey: string | null;
+  /** Hex SHA-256 that the body must have. */
+  readonly sha256: string | null;
+};
+
+const NAMES: ReadonlySet<string> = new Set([
+  'x-container-name',
+  'x-file-path',
+  'x-host-path',
+  'x-incus-project',
+  'x-file-mode',
+  'x-file-uid',
+  'x-file-gid',
+  'x-create-dirs',
+  'idempotency-key',
+  'repr-digest',
+]);
+
+const MAX_ID = 2 ** 32 - 2;
+const MAX_KEY_LENGTH = 255;
+
+/**
+ * Reads the upload's headers from Node's `rawHeaders` (name, value, name, value …; one latin1 character a byte).
+ * Throws `bad_request` or `name_too_long` with a sentence that names the header.
+ */
+export function decodeUploadHeaders(rawHeaders: readonly string[]): UploadRequest {
+  const values = collect(rawHeaders);
+
+  const instance = values.get('x-container-name');
+  if (instance === undefined || instance === '')
+    throw bad('X-Container-Name is missing: it names the instance');
+  const instanceProblem = instanceNameProblem(instance);
+  if (instanceProblem !== undefined) throw bad(`X-Container-Name: ${instanceProblem}`);
+
+  const rawPath = values.get('x-file-path');
+  if (rawPath === undefined || rawPath === '') {
+    throw bad('X-File-Path is missing: it is the absolute path inside the instance');
+  }
+  const path = cleanPath(rawPath);
+  const problem = pathProblem(path);
+  if (problem !== undefined) throw new CodedError(problem.code, `X-File-Path: ${problem.message}`);
+
+  const sourceName = baseName(values.get('x-host-path') ?? '');
+  const sourceProblem = fileNameProblem(sourceName);
+  if (path.endsWith('/')) {
+    if (sourceName === '') throw bad('X-File-Path ends in /, so X-Host-Path must name the file');
+    if (sourceProblem !== undefined)
+      throw new CodedError(sourceProblem.code, `X-Host-Path: ${sourceProblem.message}`);
+  }
+
+  const project = values.get('x-incus-project') ?? 'default';
+  const projectProblem = projectNameProblem(project);
+  if (projectProblem !== undefined) throw bad(`X-Incus-Project: ${projectProblem}`);
+
+  const mode = parseMode(values.get('x-file-mode') ?? '0644');
+  if (mode === undefined) throw bad('X-File-Mode: expected an octal mode such as 0644');
+
+  const createDirs = values.get('x-create-dirs')?.toLowerCase() ?? 'true';
+  if (createDirs !== 'true' && createDirs !== 'false') throw bad('X-Create-Dirs: expected true or false');
+
+  const idempotencyKey = values.get('idempotency-key') ?? null;
+  if (idempotencyKey !== null && (idempotencyKey === '' || idempotencyKey.length > MAX_KEY_LENGTH)) {
+    throw bad(`Idempotency-Key: expected 1 to ${MAX_KEY_LENGTH} characters`);
+  }
+
+  const digest = values.get('repr-digest');
+  const sha256 = digest === undefined ? undefined : decodeReprDigest(digest);
+  if (sha256 === null) throw bad('Repr-Digest: expected sha-256=:BASE64:');
+
+  return {
+    instance,
+    project,
+    path,
+    // A display name that cannot be a file name is no reason to refuse a file that has a path of its own.
+    sourceName: sourceProblem === undefined ? sourceName : '',
+    mode,
+    uid: parseId(values.get('x-file-uid'), 'X-File-Uid'),
+    gid: parseId(values.get('x-file-gid'), 'X-File-Gid'),
+    createDirs: createDirs === 'true',
+    idempotencyKey,
+    sha256: sha256 ?? null,
+  };
+}
+
+/** The headers a client sends for an upload; values that are not plain ASCII go in the form of RFC 8187. */
+export function encodeUploadHeaders(request: UploadRequest): Record<string, string> {
+  const headers: Record<string, string> = {};
+  const put = (name: string, value: string): void => {
+    if (isPlainHeaderValue(value)) headers[name] = value;
+    else headers[`${name}*`] = encodeExtValue(value);
+  };
+  put('X-Container-Name', request.instance);
+  put('X-File-Path', request.path);
+  if (request.sourceName !== '') put('X-Host-Path', request.sourceName);
+  if (request.project !== 'default') put('X-Incus-Project', request.project);
+  put('X-File-Mode', formatMode(request.mode));
+  if (request.uid !== 0) put('X-File-Uid', String(request.uid));
+  if (request.gid !== 0) put('X-File-Gid', String(request.gid));
+  if (!request.createDirs) put('X-Create-Dirs', 'false');
+  if (request.idempotencyKey !== null) put('Idempotency-Key', request.idempotencyKey);
+  if (request.sha256 !== null) headers['Repr-Digest'] = encodeReprDigest(request.sha256);
+  return headers;
+}
+
+function collect(rawHeaders: readonly string[]): Map<string, string> {
+  const values = new Map<string, string>();
+  const extended = new Set<string>();
+  for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
+    const written = rawHeaders[i] ?? '';
+    const lower = written.toLowerCase();
+    const isExtended = lower.endsWith('*');
+    const name = isExtended ? lower.slice(0, -1) : lower;
+    if (!NAMES.has(name)) continue;
+    const raw = rawHeaders[i + 1] ?? '';
+    const value = isExtended ? decodeExtValue(raw) : decodeRawUtf8(raw);
+    if (value === undefined) {
+      throw bad(
+        isExtended ? `${written}: expected UTF-8''percent-encoded (RFC 8187)` : `${written}: not valid UTF-8`,
+      );
+    }
+    const seen = values.get(name);
+    // RFC 8187 section 4.2: a recipient that knows the extended form prefers it to the plain one.
+    if (isExtended ? extended.has(name) : seen !== undefined && !extended.has(name)) {
+      throw bad(`${written} is given twice`);
+    }
+    if (isExtended) extended.add(name);
+    else if (extended.has(name)) continue;
+    values.set(name, value);
+  }
+  return values;
+}
+
+function parseId(text: string | undefined, header: string): number {
+  if (text === undefined) return 0;
+  const id = /^\d{1,10}$/.test(text) ? Number(text) : Number.NaN;
+  if (!(id <= MAX_ID)) throw bad(`${header}: expected a number from 0 to ${MAX_ID}`);
+  return id;
+}
+
+function bad(message: string): CodedError {
+  return new CodedError('bad_request', message);
+}

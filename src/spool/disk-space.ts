@@ -1,0 +1,104 @@
+import { statfsSync } from 'node:fs';
+import { formatSize } from '../base/size.ts';
+import { CodedError, systemCode } from '../errors.ts';
+
+const FRESH_MS = 100;
+const RETRY_AFTER_SECONDS = 30;
+
+/** Room that can be made at once: payloads that are kept only for the case of a power cut. */
+export type Reclaimable = {
+  readonly reclaimableBytes: number;
+  /** Starts giving the room back, unless that is under way. Never rejects. */
+  makeRoom(): Promise<unknown>;
+};
+
+/**
+ * Free bytes of the state directory's file system, looked at no more than ten times a second. Uploads under way
+ * reserve what they have declared and not written yet, so that many at once cannot promise the same room.
+ */
+export class DiskSpace {
+  readonly #path: string;
+  readonly #minFreeBytes: number;
+  readonly #nowMs: () => number;
+  readonly #reclaimable: Reclaimable;
+  #freeBytes = 0;
+  #lookedAtMs = Number.NEGATIVE_INFINITY;
+  #reservedBytes = 0;
+  #makingRoom = false;
+
+  constructor(path: string, minFreeBytes: number, nowMs: () => number, reclaimable: Reclaimable) {
+    this.#path = path;
+    this.#minFreeBytes = minFreeBytes;
+    this.#nowMs = nowMs;
+    this.#reclaimable = reclaimable;
+  }
+
+  /** Free for this process's user. */
+  freeBytes(): number {
+    const nowMs = this.#nowMs();
+    if (this.#makingRoom || Math.abs(nowMs - this.#lookedAtMs) >= FRESH_MS) {
+      const { bavail, bsize } = statfsSync(this.#path);
+      this.#freeBytes = bavail * bsize;
+      this.#lookedAtMs = nowMs;
+    }
+    return this.#freeBytes;
+  }
+
+  /** Whether `moreBytes` still fit above the least free space, counting what can be made free at once. */
+  hasRoomFor(moreBytes: number): boolean {
+    return this.#missingBytes(moreBytes) <= this.#reclaimable.reclaimableBytes;
+  }
+
+  /** Throws `disk_low` unless `moreBytes` still fit; has room made when they only just do not. */
+  check(moreBytes: number): void {
+    const missingBytes = this.#missingBytes(moreBytes);
+    if (missingBytes <= 0) return;
+    if (this.#reclaimable.reclaimableBytes > 0) void this.#makeRoom();
+    if (missingBytes <= this.#reclaimable.reclaimableBytes) return;
+    throw new CodedError(
+      'disk_low',
+      `The disk of the daemon has ${formatSize(this.freeBytes())} free, of which ${formatSize(this.#minFreeBytes)} must stay free`,
+      { retryAfterSeconds: RETRY_AFTER_SECONDS },
+    );
+  }
+
+  reserve(bytes: number): void {
+    this.#reservedBytes += bytes;
+  }
+
+  release(bytes: number): void {
+    this.#reservedBytes -= bytes;
+  }
+
+  #missingBytes(moreBytes: number): number {
+    return this.#minFreeBytes + this.#reservedBytes + moreBytes - this.freeBytes();
+  }
+
+  async #makeRoom(): Promise<void> {
+    if (this.#makingRoom) return;
+    this.#makingRoom = true;
+    await this.#reclaimable.makeRoom();
+    this.#makingRoom = false;
+    this.#lookedAtMs = Number.NEGATIVE_INFINITY;
+  }
+}
+
+/** Whether a system call failed because the disk, or the user's share of it, is full. */
+export function isDiskFull(error: unknown): boolean {
+  const code = systemCode(error);
+  return code === 'ENOSPC' || code === 'EDQUOT';
+}
+
+/** Whether something was refused because the disk is full or low. */
+export function isDiskLow(error: unknown): boolean {
+  return error instanceof CodedError && error.code === 'disk_low';
+}
+
+/** `disk_low` for an error that means a full disk; any other stays as it is. */
+export function diskError<E>(error: E): E | CodedError {
+  if (!isDiskFull(error)) return error;
+  return new CodedError('disk_low', 'The disk of the daemon is full; make room there, then try again', {
+    cause: error,
+    retryAfterSeconds: RETRY_AFTER_SECONDS,
+  });
+}

@@ -1,0 +1,152 @@
+/** Compares payloads with the jobs that need them: are they there, in full, and what they were when accepted. */
+import { createHash } from 'node:crypto';
+import { createReadStream } from 'node:fs';
+import { readdir, stat } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ERRORS, systemCode } from '../errors.ts';
+import { isFinished } from '../protocol/job.ts';
+import { encodeJobId } from '../protocol/job-id.ts';
+import type { Finding, FsckContext } from './fsck-finding.ts';
+import type { JobRecord } from './job-record.ts';
+import { prepareJob } from './job-tables.ts';
+import { parsePayloadName, payloadName } from './recovery.ts';
+
+type Damage = { readonly kind: 'payload_missing' | 'payload_damaged'; readonly message: string };
+
+/** What is wrong with the payload of one job, if anything. */
+export async function checkPayload(context: FsckContext, record: JobRecord): Promise<Finding | undefined> {
+  if (!needsPayload(context, record)) return undefined;
+  const damage = record.payloadFile === 0 ? inlineDamage(context, record) : await fileDamage(context, record);
+  if (damage === undefined) return undefined;
+  const about = { ...damage, job: encodeJobId(record.sequence) };
+  const putAside = damage.kind === 'payload_damaged' ? () => setAside(context, record) : undefined;
+  const lingers = record.state === 'delivered';
+  return {
+    ...about,
+    remedy: `${putAside === undefined ? '' : 'payload moved to lost+found, '}${lingers ? 'kept no longer, the job was delivered' : 'job failed with payload_lost'}`,
+    ...(putAside === undefined ? {} : { putAside }),
+    fill: lingers ? () => dropLinger(context, record) : failJob(context, record, damage.message),
+  };
+}
+
+/** Payloads that no job knows, and files that are none. `seen` counts the payload files. */
+export async function* checkOrphans(context: FsckContext, seen: () => void): AsyncIterable<Finding> {
+  const { journal, directory, lost, knownFiles, read } = context;
+  for (const name of (await readdir(directory)).sort()) {
+    const number = parsePayloadName(name);
+    if (number !== undefined) seen();
+    if (number !== undefined && knownFiles.has(number)) continue;
+    const what =
+      number === undefined ? 'is no payload file' : 'belongs to no job; an upload was cut off, most likely';
+    yield {
+      kind: number === undefined ? 'unknown_file' : 'orphan_payload',
+      job: null,
+      message: `payloads/${name} ${what}`,
+      remedy: 'moved to lost+found',
+      putAside: () => lost.move(join(directory, name)),
+    };
+  }
+  for (const sequence of journal.payloads.getKeys({ start: 0 })) {
+    const record = read(sequence);
+    if (record === 'unreadable') continue;
+    if (record !== 'missing' && record.payloadFile === 0 && mayHavePayload(context, record)) continue;
+    const id = encodeJobId(sequence);
+    yield {
+      kind: 'orphan_payload',
+      job: id,
+      message: `The journal has a payload for the job, which ${record === 'missing' ? 'is not in it' : `is ${record.state} and needs none there`}`,
+      remedy: 'moved to lost+found',
+      putAside: async () => {
+        const bytes = journal.payloads.get(sequence);
+        if (bytes !== undefined) await lost.keep(`${id}.payload`, Buffer.from(bytes));
+      },
+      fill: () => void journal.payloads.remove(sequence),
+    };
+  }
+}
+
+function mayHavePayload({ lingering }: FsckContext, { state, sequence }: JobRecord): boolean {
+  return !isFinished(state) || state === 'failed' || (state === 'delivered' && lingering.has(sequence));
+}
+
+function needsPayload(context: FsckContext, record: JobRecord): boolean {
+  const isKnownLost = record.state === 'failed' && record.error?.code === 'payload_lost';
+  return mayHavePayload(context, record) && !isKnownLost;
+}
+
+function inlineDamage({ journal }: FsckContext, record: JobRecord): Damage | undefined {
+  const bytes = journal.payloads.get(record.sequence);
+  if (bytes === undefined) {
+    return { kind: 'payload_missing', message: 'The payload of the job is missing from the journal' };
+  }
+  return (
+    sizeDamage(record, bytes.length) ??
+    digestDamage(record, () => createHash('sha256').update(bytes).digest('hex'))
+  );
+}
+
+async function fileDamage({ directory }: FsckContext, record: JobRecord): Promise<Damage | undefined> {
+  const name = payloadName(record.payloadFile);
+  const path = join(directory, name);
+  let sizeBytes: number;
+  try {
+    sizeBytes = (await stat(path)).size;
+  } catch (error) {
+    if (systemCode(error) !== 'ENOENT') throw error;
+    return { kind: 'payload_missing', message: `The payload of the job, payloads/${name}, is missing` };
+  }
+  const damage = sizeDamage(record, sizeBytes);
+  if (damage !== undefined || record.sha256 === null) return damage;
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
+  return digestDamage(record, () => hash.digest('hex'));
+}
+
+function sizeDamage({ size }: JobRecord, sizeBytes: number): Damage | undefined {
+  if (sizeBytes === size) return undefined;
+  return {
+    kind: 'payload_damaged',
+    message: `The payload of the job has ${sizeBytes} bytes instead of ${size}`,
+  };
+}
+
+function digestDamage({ sha256 }: JobRecord, digest: () => string): Damage | undefined {
+  if (sha256 === null) return undefined;
+  const actual = digest();
+  if (actual === sha256) return undefined;
+  return {
+    kind: 'payload_damaged',
+    message: `The payload of the job has SHA-256 ${actual} instead of ${sha256}`,
+  };
+}
+
+async function setAside({ journal, directory, lost }: FsckContext, record: JobRecord): Promise<void> {
+  const name = `${encodeJobId(record.sequence)}.payload`;
+  if (record.payloadFile !== 0) await lost.move(join(directory, payloadName(record.payloadFile)), name);
+  else {
+    const bytes = journal.payloads.get(record.sequence);
+    if (bytes !== undefined) await lost.keep(name, Buffer.from(bytes));
+  }
+}
+
+function dropLinger({ journal }: FsckContext, { sequence, payloadFile }: JobRecord): void {
+  for (const key of journal.linger.getKeys({})) if (key[1] === sequence) void journal.linger.remove(key);
+  if (payloadFile === 0) void journal.payloads.remove(sequence);
+}
+
+function failJob({ journal, nowMs }: FsckContext, record: JobRecord, message: string): () => void {
+  const error = { code: 'payload_lost', message, retryable: ERRORS.payload_lost.retryable } as const;
+  const putJob = prepareJob(journal, record, {
+    ...record,
+    state: 'failed',
+    finishedAt: record.finishedAt ?? nowMs,
+    updatedAt: nowMs,
+    nextAttemptAt: null,
+    error,
+    payloadFile: 0,
+  });
+  return () => {
+    putJob();
+    void journal.payloads.remove(record.sequence);
+  };
+}

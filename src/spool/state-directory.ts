@@ -1,0 +1,43 @@
+/** Everything that a spool holds open in its state directory, taken in order and let go of in the reverse. */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { ReleaseStack } from '../base/release-stack.ts';
+import { Ballast } from './ballast.ts';
+import { DirectorySync } from './directory-sync.ts';
+import { Journal } from './journal.ts';
+import { takeOwnership } from './owner.ts';
+
+export type StateDirectory = {
+  readonly ballast: Ballast;
+  readonly journal: Journal;
+  /** Where payload files are. */
+  readonly payloads: string;
+  /** The names of the payload files. */
+  readonly names: DirectorySync;
+  /** Waits for what is being written, then lets go of everything. */
+  close(): Promise<void>;
+};
+
+/** Makes the directory if need be; `config_invalid` when another daemon has it. */
+export async function openStateDirectory(
+  path: string,
+  onBroken: (error: Error) => void,
+): Promise<StateDirectory> {
+  const payloads = join(path, 'payloads');
+  await mkdir(path, { recursive: true, mode: 0o700 });
+  const held = new ReleaseStack();
+  held.defer(await takeOwnership(path));
+  try {
+    await mkdir(payloads, { recursive: true, mode: 0o700 });
+    const ballast = new Ballast(path);
+    await ballast.takeOn().catch(() => undefined);
+    const names = await DirectorySync.open(payloads);
+    held.defer(() => names.close());
+    const journal = await Journal.open(join(path, 'journal'), { ballast, onBroken });
+    held.defer(() => journal.close());
+    return { ballast, journal, payloads, names, close: () => held.release() };
+  } catch (error) {
+    await held.release();
+    throw error;
+  }
+}

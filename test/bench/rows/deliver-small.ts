@@ -1,0 +1,84 @@
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import {
+  type Bench,
+  INCUS_PUSH,
+  least,
+  OURS,
+  type Row,
+  sendLoad,
+  settle,
+  startUploadd,
+  withDirectory,
+  withServer,
+} from '../bench.ts';
+import { timeProgram } from '../command.ts';
+import { untilDelivered } from '../daemon-state.ts';
+import type { IncusSandbox } from '../incus-sandbox.ts';
+
+const SIZE_BYTES = 4096;
+const warmUpFiles = (bench: Bench): number => (bench.quick ? 20 : 200);
+const INCUS_PUSH_R = `${INCUS_PUSH} -r`;
+const CONNECTIONS = [16, 64];
+
+export const deliverSmall: Row = {
+  number: '5',
+  name: 'many',
+  title: '2,000 single uploads of 4 KiB for one container',
+  needs: ['load', 'incus'],
+  async run(bench, samples) {
+    const incus = await bench.incus();
+    const files = bench.quick ? 50 : 2000;
+    await withDirectory(bench, async (dir) => {
+      const source = join(dir, 'in');
+      await mkdir(source);
+      for (let file = 0; file < files; file += 1) {
+        await writeFile(join(source, `f${file}`), Buffer.alloc(SIZE_BYTES, file));
+      }
+      for (let run = 0; run < bench.runs(5); run += 1) {
+        for (const connections of bench.quick ? CONNECTIONS.slice(0, 1) : CONNECTIONS) {
+          const work = `deliver ${files} × 4 KiB, ${connections} connections`;
+          samples.add(work, 'files/s', OURS, files / (await deliver(bench, incus, files, connections)));
+          await makeReady(bench, incus);
+          const seconds = await timeProgram('incus', ['file', 'push', '-r', '-q', source, 'c1/root/'], incus);
+          await check(incus, files);
+          samples.add(work, 'files/s', INCUS_PUSH_R, files / seconds);
+          samples.compare(work, 'files/s', OURS, INCUS_PUSH_R, least(2.5));
+        }
+      }
+      await incus.sh('c1', 'rm -rf /root/in');
+    });
+  },
+};
+
+/** Seconds from the first request to the last file delivered. */
+function deliver(bench: Bench, incus: IncusSandbox, files: number, connections: number): Promise<number> {
+  return withServer(bench, startUploadd(`unix:${incus.socketPath}`), async (server) => {
+    const load = { connections, sizeBytes: SIZE_BYTES };
+    await sendLoad(bench, server, { ...load, requests: warmUpFiles(bench), instance: 'c2' });
+    await untilDelivered(server, warmUpFiles(bench));
+    await makeReady(bench, incus);
+    const startMs = performance.now();
+    await sendLoad(bench, server, { ...load, requests: files });
+    await untilDelivered(server, warmUpFiles(bench) + files);
+    const seconds = (performance.now() - startMs) / 1000;
+    await check(incus, files);
+    return seconds;
+  });
+}
+
+async function makeReady(bench: Bench, incus: IncusSandbox): Promise<void> {
+  await incus.sh('c1', 'rm -rf /root/in');
+  await settle(bench, 128 << 20);
+}
+
+async function check(incus: IncusSandbox, files: number): Promise<void> {
+  const [arrived, bytes] = (await incus.sh('c1', 'cd /root/in && ls -A | wc -l && cat f* | wc -c'))
+    .trim()
+    .split(/\s+/);
+  if (Number(arrived) !== files || Number(bytes) !== files * SIZE_BYTES) {
+    throw new Error(
+      `${arrived} files with ${bytes} bytes arrived, expected ${files} with ${files * SIZE_BYTES}`,
+    );
+  }
+}

@@ -1,0 +1,68 @@
+/** incus-upload(1) says what the program takes, and its examples work. */
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { readFileSync } from 'node:fs';
+import { test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { createProgram } from '../../src/cli/program.ts';
+import { ERRORS } from '../../src/errors.ts';
+import { skipUnless } from '../support/skip-unless.ts';
+
+const PAGE = fileURLToPath(new URL('../../man/incus-upload.1', import.meta.url));
+
+/** The page as text: escapes of dashes, quotes and fonts taken away. */
+const page = readFileSync(PAGE, 'utf8')
+  .replaceAll('\\-', '-')
+  .replaceAll('\\(aq', "'")
+  .replaceAll(/\\f[A-Z]/g, '');
+
+const program = createProgram(() => undefined);
+
+test('incus-upload(1) has every option and command of --help, and no other', () => {
+  const options = new Set(
+    [program, ...program.commands].flatMap(({ options }) => options.flatMap(({ long }) => long ?? [])),
+  );
+  options.add('--help');
+  const inPage = new Set(Array.from(page.matchAll(/--[a-z][a-z-]+/g), ([name]) => name));
+  assert.deepEqual([...inPage].sort(), [...options].sort());
+  const commands = page.slice(page.indexOf('.SH COMMANDS'), page.indexOf('.SH OPTIONS'));
+  for (const command of program.commands)
+    assert.match(commands, new RegExp(`^(?:\\.B )?${command.name()}\\b`, 'm'));
+});
+
+test('incus-upload(1) has every option below its own command', () => {
+  const sections = page.slice(page.indexOf('.SH OPTIONS'), page.indexOf('.SH OUTPUT')).split('.SS ');
+  const global = new Set(program.options.map(({ long }) => long));
+  for (const command of program.commands) {
+    const section = sections.find((text) => text.startsWith(`${command.name()}\n`)) ?? '';
+    for (const { long, short } of command.options.filter((option) => !global.has(option.long))) {
+      assert.ok(section.includes(long ?? ''), `${command.name()} ${long}`);
+      if (short !== undefined) assert.match(section, new RegExp(`${short}[" ,]`));
+    }
+  }
+});
+
+test('incus-upload(1) has every exit status', () => {
+  const section = page.slice(page.indexOf('.SH "EXIT STATUS"'), page.indexOf('.SH ENVIRONMENT'));
+  const inPage = Array.from(section.matchAll(/^\.B (\d+)$/gm), ([, status]) => Number(status));
+  const inUse = new Set([0, ...Object.values(ERRORS).map(({ exit }) => exit)]);
+  assert.deepEqual(
+    inPage,
+    [...inUse].sort((a, b) => a - b),
+  );
+});
+
+test('the examples of incus-upload(1) pass shellcheck', skipUnless('shellcheck'), () => {
+  const examples = Array.from(
+    page.matchAll(/^\.\\" example\n([\s\S]*?)^\.\\" end$/gm),
+    ([, text]) => text ?? '',
+  );
+  assert.ok(examples.length >= 5);
+  for (const example of examples) {
+    const { status, stdout } = spawnSync('shellcheck', ['-s', 'bash', '-'], {
+      input: example,
+      encoding: 'utf8',
+    });
+    assert.equal(status, 0, stdout);
+  }
+});

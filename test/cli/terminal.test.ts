@@ -1,0 +1,259 @@
+import assert from 'node:assert/strict';
+import { execFile } from 'node:child_process';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
+import { type BuiltClient, buildClient, cleanEnvironment } from '../support/built-client.ts';
+import { type FakeDaemon, startFakeDaemon } from '../support/fake-daemon.ts';
+import { skipUnless } from '../support/skip-unless.ts';
+
+/** The client on a real terminal: tmux is one whose screen can be read. */
+const onTmux = skipUnless('tmux');
+const execute = promisify(execFile);
+const SIZE = 4 * 1024 * 1024;
+const WIDE_NAME = 'длинное-имя-日本語ファイル-e\u0301tude-with-a-very-long-tail.bin';
+
+let client: BuiltClient;
+let daemon: FakeDaemon;
+let tmuxDirectory: string;
+
+before(async () => {
+  client = await buildClient();
+  tmuxDirectory = mkdtempSync(join(tmpdir(), 'incus-upload-tmux-'));
+  for (const name of ['one.bin', 'two.bin', WIDE_NAME]) {
+    writeFileSync(join(client.directory, name), Buffer.alloc(SIZE));
+  }
+});
+after(() => {
+  client.remove();
+  rmSync(tmuxDirectory, { recursive: true, force: true });
+});
+beforeEach(async () => {
+  daemon = await startFakeDaemon(join(client.directory, 'socket'));
+});
+afterEach(async () => {
+  await tmux('kill-server').catch(() => undefined);
+  await daemon.close();
+});
+
+/** Each terminal has a server of its own: one that is ending would take the next one's session with it. */
+let terminals = 0;
+
+async function tmux(...args: string[]): Promise<string> {
+  const env = { ...cleanEnvironment(), TMUX_TMPDIR: tmuxDirectory, LANG: 'C.UTF-8' };
+  const { stdout } = await execute('tmux', ['-u', '-f', '/dev/null', '-L', `test-${terminals}`, ...args], {
+    env,
+  });
+  return stdout;
+}
+
+/** Opens a terminal with a shell in the directory of the test's files, `i` being the client. */
+async function openTerminal(columns: number, env = ''): Promise<void> {
+  terminals += 1;
+  const rc = join(client.directory, 'rc');
+  writeFileSync(
+    rc,
+    `PS1='$ '; export INCUS_UPLOAD_URL=${daemon.url} ${env}; i() { '${process.execPath}' '${client.program}' "$@"; }\n`,
+  );
+  await tmux(
+    'new-session',
+    '-d',
+    '-x',
+    `${columns}`,
+    '-y',
+    '24',
+    '-c',
+    client.directory,
+    `bash --rcfile ${rc} -i`,
+  );
+  await screenWith(/\$ *\n/);
+}
+
+async function type(text: string): Promise<void> {
+  await tmux('send-keys', '-l', text);
+  await tmux('send-keys', 'Enter');
+}
+
+async function screen(): Promise<string> {
+  return (await tmux('capture-pane', '-p')).replace(/\n+$/, '\n');
+}
+
+/** The screen as soon as it shows what is looked for. */
+async function screenWith(pattern: RegExp): Promise<string> {
+  let text = '';
+  for (let tries = 0; tries < 400; tries += 1) {
+    text = await screen();
+    if (pattern.test(text)) return text;
+    await sleep(50);
+  }
+  assert.fail(`the screen never showed ${pattern}:\n${text}`);
+}
+
+for (const columns of [80, 40, 200]) {
+  test(`push shows one line while it sends, ${columns} columns wide`, onTmux, async () => {
+    daemon.pieceDelayMs = 40;
+    await openTerminal(columns);
+    await type('i push one.bin web:/x');
+    const text = await screenWith(/ [1-9]\d?%.*\/s/);
+    const lines = text
+      .trimEnd()
+      .split('\n')
+      .filter((line) => line.includes('%'));
+    assert.equal(lines.length, 1, text);
+    assert.match(lines[0] ?? '', /e\.bin +\d+% .*[KM]iB.* [\d.]+ [KM]iB\/s/);
+    if (columns >= 80) assert.match(lines[0] ?? '', /of 4\.0 MiB .*left/);
+    daemon.pieceDelayMs = 0;
+    const done = await screenWith(/queued web:\/x/);
+    assert.doesNotMatch(done, /%/);
+    assert.match(await tmux('display', '-p', '#{cursor_flag}'), /1/);
+  });
+
+  test(`push of several shows a line each and a total, ${columns} columns wide`, onTmux, async () => {
+    daemon.pieceDelayMs = 60;
+    await openTerminal(columns);
+    await type(`i push one.bin ${WIDE_NAME} two.bin web:/d/; echo done`);
+    const text = await screenWith(/total.* [1-9]\d?%/);
+    const lines = text
+      .trimEnd()
+      .split('\n')
+      .filter((line) => line.includes('%'));
+    assert.equal(lines.length, 4, text);
+    // A line that wrapped would stand on two rows, the second without a percentage.
+    const first = text.split('\n').findIndex((line) => line.includes('%'));
+    assert.equal(text.trimEnd().split('\n').length, first + 4, text);
+    daemon.pieceDelayMs = 0;
+    const done = await screenWith(/^done/m);
+    assert.doesNotMatch(done, /%/);
+  });
+}
+
+test('push --wait shows queue, delivery, back-off and the end', onTmux, async () => {
+  await openTerminal(80);
+  daemon.onAccepted = (job) => ({ ahead: job.ahead });
+  await type('i push --wait one.bin web:/x');
+  await screenWith(/one\.bin: queued as \w{11}, next in line/);
+  const id = [...daemon.jobs.keys()][0] ?? '';
+  daemon.update(id, { state: 'delivering', attempts: 1, bytesDelivered: SIZE / 2 });
+  await screenWith(/one\.bin +delivering +50% {2}2\.0 MiB of 4\.0 MiB/);
+  daemon.update(id, {
+    state: 'deferred',
+    nextAttemptAt: Date.now() + 60_000,
+    error: { code: 'connection_lost', message: 'The connection to the instance was lost.', retryable: true },
+  });
+  await screenWith(/attempt 1 of 10 failed: The connection/);
+  daemon.update(id, { state: 'delivered', attempts: 2 });
+  const text = await screenWith(/✔ one\.bin: delivered to web:\/x \(sent in .*s, delivered .*s later\)/);
+  assert.match(text, /^\w{11} queued web:\/x \(4\.0 MiB, next in line\)$/m);
+});
+
+test('push leaves a clean line and the cursor after Ctrl-C', onTmux, async () => {
+  daemon.pieceDelayMs = 200;
+  await openTerminal(80);
+  await type('i push one.bin web:/x; echo "status $?"');
+  await screenWith(/one\.bin +\d+%/);
+  await tmux('send-keys', 'C-c');
+  const text = await screenWith(/status 130/);
+  assert.match(text, /^incus-upload: Interrupted; one\.bin was not accepted\nstatus 130$/m);
+  assert.doesNotMatch(text, /%/);
+  assert.match(await tmux('display', '-p', '#{cursor_flag}'), /1/);
+});
+
+test('push keeps to the terminal when that becomes narrower', onTmux, async () => {
+  daemon.pieceDelayMs = 100;
+  await openTerminal(100);
+  await type(`seq 3; i push one.bin ${WIDE_NAME} web:/d/`);
+  await screenWith(/total.* [1-9]\d?%/);
+  await tmux('resize-window', '-x', '40', '-y', '24');
+  await screenWith(/total +\d+% [\d.]+ [KM]iB [\d.]+/);
+  // What tmux pushed into its history when it folded the lines is out of reach; the screen itself is clean.
+  const drawn = (await screen())
+    .trimEnd()
+    .split('\n')
+    .filter((line) => !/^(?:\$.*|\S*語.*|in web.*|\d)$/.test(line));
+  assert.equal(drawn.length, 3, drawn.join('\n'));
+  assert.ok(
+    drawn.every((line) => line.includes('%')),
+    drawn.join('\n'),
+  );
+});
+
+test('push draws nothing where it should not', onTmux, async () => {
+  for (const [env, option] of [
+    ['TERM=dumb', ''],
+    ['CI=true', ''],
+    ['A=b', '--no-progress'],
+  ] as const) {
+    await openTerminal(80, env);
+    await type(`i push ${option} one.bin web:/x 2>&1 | cat -v; i push ${option} one.bin web:/x; echo done`);
+    const text = await screenWith(/^done/m);
+    assert.match(text, /one\.bin: queued as/, env);
+    assert.doesNotMatch(text, /%|⠋/, env);
+    await tmux('kill-server');
+  }
+});
+
+test('jobs is coloured on a terminal, unless NO_COLOR or --no-color', onTmux, async () => {
+  await client.run(['push', '-q', join(client.directory, 'one.bin'), 'web:/x'], {
+    env: { INCUS_UPLOAD_URL: daemon.url },
+  });
+  await openTerminal(80);
+  await type(
+    'i jobs; NO_COLOR=1 i jobs; i jobs --no-color; i jobs | cat; i jobs --color | cat -v; FORCE_COLOR=1 i jobs | cat -v; echo done',
+  );
+  const plain = await screenWith(/^done/m);
+  assert.equal(plain.match(/queued/g)?.length, 6, plain);
+  assert.equal(plain.match(/\^\[\[36mqueued/g)?.length, 2, plain);
+  const painted = await tmux('capture-pane', '-p', '-e');
+  assert.equal(painted.split('\u001b[36mqueued').length, 2, painted);
+});
+
+test('jobs fits its table into the terminal', onTmux, async () => {
+  const { stdout } = await client.run(
+    ['push', '-q', join(client.directory, WIDE_NAME), 'web:/some/long/directory/of/many/names/'],
+    {
+      env: { INCUS_UPLOAD_URL: daemon.url },
+    },
+  );
+  daemon.update(stdout.trim(), {
+    state: 'failed',
+    error: {
+      code: 'permission_denied',
+      message: 'The instance does not allow writing there.',
+      retryable: false,
+    },
+  });
+  for (const columns of [40, 80, 200]) {
+    await openTerminal(columns);
+    await type('i jobs; echo done');
+    const text = await screenWith(/^done/m);
+    const lines = text.trimEnd().split('\n');
+    const heading = lines.findIndex((line) => line.startsWith('ID '));
+    assert.equal(lines[heading + 2], 'done', text);
+    assert.match(lines[heading + 1] ?? '', /^\w{11} .*failed/);
+    await tmux('kill-server');
+  }
+});
+
+test('jobs --watch redraws, and leaves the screen as it was', onTmux, async () => {
+  const { stdout } = await client.run(['push', '-q', join(client.directory, 'one.bin'), 'web:/x'], {
+    env: { INCUS_UPLOAD_URL: daemon.url },
+  });
+  await openTerminal(80);
+  for (const [key, status] of [
+    ['q', 0],
+    ['C-c', 130],
+  ] as const) {
+    daemon.update(stdout.trim(), { state: 'queued' });
+    await type('i jobs --watch; echo "status $?"');
+    await screenWith(/web:\/x[\s\S]*q leaves/);
+    daemon.update(stdout.trim(), { state: 'delivering', attempts: 1 });
+    await screenWith(/delivering[\s\S]*q leaves/);
+    await tmux('send-keys', key);
+    const text = await screenWith(new RegExp(`^status ${status}`, 'm'));
+    assert.doesNotMatch(text, /q leaves/);
+    assert.match(await tmux('display', '-p', '#{cursor_flag}'), /1/);
+  }
+});

@@ -1,0 +1,179 @@
+/** Sends a running daemon bytes that are nearly requests, and judges what it did. */
+import { readdirSync } from 'node:fs';
+import { connect } from 'node:net';
+import { createPlace, type Daemon, eventually, startDaemon } from '../e2e/daemon.ts';
+import { createRandom, hostileBytes } from './mutate.ts';
+import { request, upload } from './request.ts';
+
+export type FuzzOptions = {
+  readonly requests: number;
+  readonly seed: number;
+  readonly onProgress?: (sent: number) => void;
+};
+
+export type FuzzSummary = {
+  readonly requests: number;
+  readonly seed: number;
+  readonly seconds: number;
+  /** Answers by status; `closed` and `unanswered` for connections without any. */
+  readonly outcomes: Readonly<Record<string, number>>;
+  readonly jobs: number;
+  readonly peakMemoryMib: number;
+  /** What must not be. Empty when all is well. */
+  readonly breaches: readonly string[];
+};
+
+const CONNECTIONS = 128;
+/** Bytes that end in the middle of a request get no answer; whoever sent them gives up after this. */
+const PATIENCE_MS = 400;
+/** Thousands of files are each synced on delivery. */
+const JOBS_DEADLINE_MS = 300_000;
+/** Statuses that the daemon may answer with; anything from 500 on but these is its own failure. */
+const ALLOWED_FROM_500 = new Set([503, 507]);
+const MESSAGES =
+  /^(?:listening|refused|delivered|failed|deferred|cancelled|recovered|about the target|records of|Incus )/;
+
+export async function runFuzz({ requests, seed, onProgress }: FuzzOptions): Promise<FuzzSummary> {
+  const startedMs = performance.now();
+  const random = createRandom(seed);
+  const place = createPlace();
+  const daemon = await startDaemon(place, ['--body-timeout', '2s', '--max-queued-jobs', '1000000']);
+  const outcomes: Record<string, number> = {};
+  const accepted = new Set<string>();
+  const breaches: string[] = [];
+  let sent = 0;
+  let unseen = 0;
+
+  async function work(): Promise<void> {
+    while (sent < requests && breaches.length < 20) {
+      sent += 1;
+      const number = sent;
+      const bytes = hostileBytes(random, number);
+      const { text, closed } = await exchange(daemon, number, bytes);
+      const answers = readAnswers(text);
+      if (answers === undefined) breaches.push(`not HTTP: ${JSON.stringify(text.slice(0, 200))}`);
+      for (const { status, id } of answers ?? []) {
+        outcomes[status] = (outcomes[status] ?? 0) + 1;
+        if (id !== undefined) accepted.add(id);
+        if (status >= 500 && !ALLOWED_FROM_500.has(status))
+          breaches.push(`${status} for ${JSON.stringify(bytes.toString('latin1').slice(0, 600))}`);
+      }
+      if (answers?.length === 0)
+        outcomes[closed ? 'closed' : 'unanswered'] = (outcomes[closed ? 'closed' : 'unanswered'] ?? 0) + 1;
+      if (!closed) unseen += 1;
+      if (number % 5000 === 0) onProgress?.(number);
+    }
+  }
+
+  try {
+    await Promise.all(Array.from({ length: CONNECTIONS }, work));
+    await judge();
+    return {
+      requests: sent,
+      seed,
+      seconds: Math.round((performance.now() - startedMs) / 100) / 10,
+      outcomes,
+      jobs: accepted.size,
+      peakMemoryMib: Math.round(daemon.isOver ? 0 : daemon.peakMemoryMib()),
+      breaches,
+    };
+  } finally {
+    await daemon.stop();
+    place.remove();
+  }
+
+  /** Alive, and nothing left but the jobs that were accepted. */
+  async function judge(): Promise<void> {
+    const demand = (what: string, holds: boolean): void => {
+      if (!holds) breaches.push(what);
+    };
+    if (daemon.isOver) {
+      breaches.push(`the daemon ended: ${daemon.stderr.slice(-2000)}`);
+      return;
+    }
+    const last = await upload(place.socketPath, 'web', '/last', 'x', { Accept: 'application/json' });
+    demand(`the last upload is answered with ${last.status}`, last.status === 202);
+    const { id } = JSON.parse(last.text);
+    let seen: unknown;
+    const finished = async (): Promise<boolean> => {
+      const { jobs, uploads } = await daemon.info();
+      seen = { jobs, uploads };
+      return uploads === 0 && jobs.queued === 0 && jobs.delivering === 0 && jobs.deferred === 0;
+    };
+    try {
+      await eventually('every job is finished', finished, JOBS_DEADLINE_MS);
+    } catch {
+      const deferred = (await daemon.get('/v1/jobs?state=deferred&limit=3')).text;
+      breaches.push(`unfinished: ${JSON.stringify(seen)} ${deferred}`);
+      return;
+    }
+    demand('the last upload is not delivered', (await daemon.job(id)).state === 'delivered');
+    const { jobs } = await daemon.info();
+    const total = Object.values(jobs).reduce((sum, count) => sum + count, 0);
+    demand(
+      `${total} jobs for ${accepted.size} accepted uploads`,
+      total >= accepted.size + 1 && total <= accepted.size + 1 + unseen,
+    );
+    // Failed jobs keep their payload for a retry; only large ones have a file.
+    await eventually('no payload file is left over', () => place.payloadFiles().length <= (jobs.failed ?? 0));
+    demand(
+      'something outside the instance',
+      readdirSync(place.target).join() === 'web' && readdirSync(place.directory).length <= 3,
+    );
+    demand('healthz', (await request(place.socketPath, 'GET', '/healthz')).text === 'ok\n');
+    for (const record of daemon.log()) {
+      demand(`log: ${JSON.stringify(record)}`, typeof record.level === 'string' && MESSAGES.test(record.msg));
+    }
+  }
+}
+
+/** Every byte that came back until the connection ended, or until nothing came for a while. */
+function exchange(daemon: Daemon, number: number, bytes: Buffer): Promise<{ text: string; closed: boolean }> {
+  return new Promise((resolve) => {
+    const socket =
+      number % 2 === 0 ? connect(daemon.place.socketPath) : connect({ host: '127.0.0.1', port: daemon.port });
+    let text = '';
+    let closed = false;
+    const timer = setTimeout(() => socket.destroy(), PATIENCE_MS * 5);
+    socket.setEncoding('latin1');
+    socket.on('data', (part: string) => {
+      text += part;
+      // An answer that leaves the connection open; a second one may follow at once.
+      if (!/connection: close/i.test(text)) setTimeout(() => socket.destroy(), PATIENCE_MS / 40);
+    });
+    socket.on('end', () => {
+      closed = true;
+    });
+    socket.on('error', () => {
+      closed = true;
+    });
+    socket.on('close', () => {
+      clearTimeout(timer);
+      resolve({ text, closed });
+    });
+    socket.write(bytes, () => {
+      setTimeout(() => {
+        if (text === '') socket.destroy();
+      }, PATIENCE_MS);
+    });
+  });
+}
+
+/** Status and job of each answer; undefined when the bytes are no answers. A last one may be cut off. */
+function readAnswers(text: string): { status: number; id: string | undefined }[] | undefined {
+  const answers: { status: number; id: string | undefined }[] = [];
+  let rest = text;
+  while (rest !== '') {
+    const end = rest.indexOf('\r\n\r\n');
+    const head = rest.slice(0, end === -1 ? undefined : end);
+    const status = Number(/^HTTP\/1\.1 (\d{3}) [ -~]*(?:\r\n|$)/.exec(head)?.[1] ?? Number.NaN);
+    if (!(status >= 100 && status < 600)) return undefined;
+    if (end === -1) return answers;
+    const length = status < 200 ? 0 : Number(/^content-length: (\d+)$/im.exec(head)?.[1] ?? 0);
+    answers.push({ status, id: /^x-job-id: (\w+)$/im.exec(head)?.[1] });
+    rest = rest.slice(end + 4);
+    // The answer to HEAD has a length and no body.
+    rest = rest.startsWith('HTTP/1.1 ') ? rest : rest.slice(length);
+  }
+  return answers;
+}

@@ -1,0 +1,26 @@
+/** Writes entries that belong together until it is killed; prints the number of each once it is committed. */
+import { writeSync } from 'node:fs';
+import { join } from 'node:path';
+import { Ballast } from '../../src/spool/ballast.ts';
+import { Journal } from '../../src/spool/journal.ts';
+
+const [directory = '', first = '0'] = process.argv.slice(2);
+const journal = await Journal.open(join(directory, 'journal'), {
+  ballast: new Ballast(directory),
+  onBroken: (error) => {
+    throw error;
+  },
+});
+
+async function writer(start: number, step: number): Promise<void> {
+  for (let number = start; ; number += step) {
+    const value = Buffer.from(`${number}`.repeat(1 + (number % 300)));
+    await journal.write(() => {
+      for (const table of [journal.jobs, journal.live, journal.payloads, journal.failed])
+        void table.put(number, value);
+    });
+    writeSync(1, `${number}\n`);
+  }
+}
+
+await Promise.all(Array.from({ length: 8 }, (_, i) => writer(Number(first) + 1 + i, 8)));

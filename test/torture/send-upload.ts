@@ -1,0 +1,184 @@
+/** One request of one client, with its manners. */
+import { type Agent, type ClientRequest, type IncomingMessage, request } from 'node:http';
+import { setTimeout as delay } from 'node:timers/promises';
+import { systemCode } from '../../src/errors.ts';
+import type { Content } from './content.ts';
+import type { UploadPlan } from './upload-plan.ts';
+
+export type Sent =
+  | {
+      readonly kind: 'answer';
+      readonly status: number;
+      /** Code of the problem, or empty. */
+      readonly code: string;
+      readonly jobId: string | undefined;
+      readonly retryAfter: string | undefined;
+    }
+  | {
+      readonly kind: 'broken';
+      /** `unreachable`: no byte was sent. `complete`: the whole body was, so it may have been accepted. */
+      readonly reached: 'unreachable' | 'partly' | 'complete';
+    };
+
+export type SendOptions = {
+  readonly socketPath: string;
+  readonly agent: Agent;
+  readonly content: Content;
+  /** Pauses of a slow client. */
+  readonly pauseMs: () => number;
+  /** Where a client that vanishes or stalls leaves off. */
+  readonly stopAfterBytes: number;
+  /** Instead of the plan's path, for a key that is used again. */
+  readonly otherPath?: string;
+};
+
+/** An answer that has not come by then is given up. */
+const PATIENCE_MS = 45_000;
+
+export async function sendUpload(plan: UploadPlan, options: SendOptions): Promise<Sent> {
+  let complete = plan.sizeBytes === 0 && !plan.chunked;
+  let connected = false;
+  const req = request({
+    socketPath: options.socketPath,
+    agent: options.agent,
+    method: 'POST',
+    path: '/upload',
+    headers: headersOf(plan, options),
+  });
+  const timer = setTimeout(() => req.destroy(new Error('no answer')), PATIENCE_MS);
+  const body = new AbortController();
+  try {
+    return await new Promise<Sent>((resolve, reject) => {
+      req.on('socket', (socket) => {
+        if (socket.connecting) {
+          socket.once('connect', () => {
+            connected = true;
+          });
+        } else connected = true;
+      });
+      let answered = false;
+      req.on('response', (response) => {
+        if (plan.manner === 'deaf') return;
+        answered = true;
+        body.abort();
+        readAnswer(response).then(resolve, reject);
+      });
+      req.on('error', reject);
+      req.on('close', () => {
+        if (!answered) reject(new Error('closed'));
+      });
+      const start = (): void => {
+        writeBody(req, plan, options, body.signal, () => {
+          complete = true;
+        }).catch(reject);
+      };
+      if (plan.expectContinue) {
+        req.once('continue', start);
+        req.flushHeaders();
+      } else start();
+    });
+  } catch (error) {
+    const refusedToConnect = !connected || systemCode(error) === 'ECONNREFUSED';
+    return { kind: 'broken', reached: refusedToConnect ? 'unreachable' : complete ? 'complete' : 'partly' };
+  } finally {
+    clearTimeout(timer);
+    body.abort();
+    if (!req.writableFinished || plan.manner === 'deaf') req.destroy();
+  }
+}
+
+function headersOf(plan: UploadPlan, { content, otherPath }: SendOptions): Record<string, string | number> {
+  const headers: Record<string, string | number> = {
+    'X-Container-Name': plan.instance,
+    'X-File-Path': otherPath ?? plan.path,
+    'X-Incus-Project': plan.place.project,
+    'X-File-Mode': plan.mode.toString(8),
+    'X-File-Uid': plan.uid,
+    'X-File-Gid': plan.number,
+    Accept: 'application/json, application/problem+json',
+  };
+  if (plan.hostPath !== undefined) headers['X-Host-Path'] = plan.hostPath;
+  if (!plan.createDirs) headers['X-Create-Dirs'] = 'false';
+  if (plan.key !== undefined) headers['Idempotency-Key'] = plan.key;
+  if (plan.digest !== 'none') {
+    const digest = content.sha256(plan.number, plan.sizeBytes);
+    if (plan.digest === 'wrong') digest[0] = (digest[0] ?? 0) ^ 1;
+    headers['Repr-Digest'] = `sha-256=:${digest.toString('base64')}:`;
+  }
+  if (plan.chunked) headers['Transfer-Encoding'] = 'chunked';
+  else headers['Content-Length'] = plan.sizeBytes;
+  if (plan.expectContinue) headers.Expect = '100-continue';
+  return headers;
+}
+
+/** Tells `onComplete` right before the last byte, or the end of a chunked body, can go out. */
+async function writeBody(
+  req: ClientRequest,
+  plan: UploadPlan,
+  options: SendOptions,
+  signal: AbortSignal,
+  onComplete: () => void,
+): Promise<void> {
+  const leavesEarly = plan.manner === 'vanish' || plan.manner === 'stall';
+  let left = leavesEarly ? options.stopAfterBytes : plan.sizeBytes;
+  for (const piece of options.content.pieces(plan.number, plan.sizeBytes)) {
+    for (const part of plan.manner === 'slow' ? partsOf(piece) : [piece]) {
+      if (left === 0 || signal.aborted || req.destroyed) break;
+      const bytes = part.subarray(0, Math.min(part.length, left));
+      left -= bytes.length;
+      if (left === 0 && !leavesEarly && !plan.chunked) onComplete();
+      if (!req.write(bytes)) await roomIn(req, signal);
+      if (plan.manner === 'slow') await delay(options.pauseMs());
+    }
+  }
+  if (signal.aborted || req.destroyed) return;
+  if (plan.manner === 'vanish') {
+    await delay(options.pauseMs());
+    req.destroy();
+    return;
+  }
+  if (plan.manner === 'stall') return;
+  onComplete();
+  req.end();
+  if (plan.manner !== 'deaf') return;
+  await delay(options.pauseMs());
+  req.destroy();
+}
+
+function partsOf(piece: Buffer): Buffer[] {
+  const size = Math.max(1, Math.ceil(piece.length / 3));
+  return [0, 1, 2].map((i) => piece.subarray(i * size, (i + 1) * size)).filter((part) => part.length > 0);
+}
+
+function roomIn(req: ClientRequest, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const done = (): void => {
+      req.off('drain', done);
+      req.off('close', done);
+      signal.removeEventListener('abort', done);
+      resolve();
+    };
+    req.on('drain', done);
+    req.on('close', done);
+    signal.addEventListener('abort', done);
+  });
+}
+
+async function readAnswer(response: IncomingMessage): Promise<Sent> {
+  const status = response.statusCode ?? 0;
+  const header = response.headers['x-job-id'];
+  let jobId = typeof header === 'string' ? header : undefined;
+  let code = '';
+  try {
+    const chunks: Buffer[] = [];
+    for await (const chunk of response) chunks.push(chunk);
+    const body: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
+    const told = typeof body === 'object' && body !== null ? (body as { code?: unknown; id?: unknown }) : {};
+    if (typeof told.code === 'string') code = told.code;
+    if (status === 202 && told.id !== jobId) jobId = `${jobId} in the header, ${String(told.id)} in the body`;
+  } catch (error) {
+    // A 202 holds as soon as its first line is there, whatever becomes of the rest.
+    if (status !== 202) throw error;
+  }
+  return { kind: 'answer', status, code, jobId, retryAfter: response.headers['retry-after'] };
+}
