@@ -49,6 +49,7 @@ export class Connections {
     server.on(isTls ? 'secureConnection' : 'connection', (socket: Socket) => {
       this.#latest.set(socket, undefined);
       socket.once('close', () => this.#latest.delete(socket));
+      socket.once('end', () => this.#onEnd(socket));
     });
   }
 
@@ -81,6 +82,12 @@ export class Connections {
   /** Ends the connections without a request under way, also those that never had any. */
   endIdle(): void {
     for (const [socket, res] of this.#latest) if (!isUnderWay(res)) socket.destroy();
+  }
+
+  /** The peer sends no more. Who sent a file still waits for the answer; who only asked to be told later is gone. */
+  #onEnd(socket: Socket): void {
+    const { method } = this.#latest.get(socket)?.req ?? {};
+    if (method !== 'POST' && method !== 'PUT') socket.end();
   }
 
   #onConnection(server: Server, socket: Socket): void {

@@ -20,12 +20,14 @@ const OPTIONS: ServerOptions = {
 export type TlsFiles = { readonly cert: Buffer; readonly key: Buffer; readonly ca?: Buffer };
 
 export function createHttpServer(app: App, tls: TlsFiles | null): Server {
-  const server: Server =
+  const server: Server & { httpAllowHalfOpen?: boolean } =
     tls === null
       ? createServer(OPTIONS)
       : createTlsServer({ ...OPTIONS, ...tls, handshakeTimeout: OPTIONS.headersTimeout });
   // Node would leave out what is too many without a word; the app refuses it.
   server.maxHeadersCount = 0;
+  // A sender that ends its side after the body (`nc -N`) is answered all the same; see `Connections.watch`.
+  server.httpAllowHalfOpen = true;
   app.connections.watch(server, tls !== null);
   server.on('request', app.onRequest);
   server.on('checkContinue', app.onCheckContinue);
