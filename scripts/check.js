@@ -31,7 +31,7 @@ function checkShellScripts() {
 }
 
 function shellScripts() {
-  return ['.ci', 'bin', 'scripts']
+  return ['.ci', 'bin', 'packaging/deb', 'scripts']
     .flatMap((folder) =>
       readdirSync(join(root, folder), { withFileTypes: true })
         .filter((entry) => entry.isFile())

@@ -31,9 +31,18 @@ test('systemd-analyze verify has nothing to say', { skip: noSystemd }, () => {
   }
 });
 
+test('the sandbox of incus-uploadd.service leaves little exposed', { skip: noSystemd }, () => {
+  const { stdout } = spawnSync(
+    'systemd-analyze',
+    ['security', '--offline=true', '--no-pager', '--threshold=15', `${UNITS}incus-uploadd.service`],
+    { encoding: 'utf8' },
+  );
+  const exposure = /Overall exposure level for incus-uploadd.service: ([\d.]+)/.exec(stdout)?.[1];
+  assert.ok(Number(exposure) <= 1.5, `exposure ${exposure}, expected 1.5 or less\n${stdout}`);
+});
 test('incus-uploadd.service leaves V8 what it needs', () => {
   const service = readFileSync(`${UNITS}incus-uploadd.service`, 'utf8');
-  assert.match(service, /^SystemCallFilter=@system-service @pkey$/m);
+  assert.match(service, /^SystemCallFilter=@system-service @pkey$/m, 'V8 calls pkey_alloc');
   assert.doesNotMatch(service, /^MemoryDenyWriteExecute=/m);
 });
 

@@ -150,6 +150,9 @@ export function environmentName(name: string): string {
 
 function defaultListen({ env, uid }: Surroundings): string | undefined {
   if (uid === 0) return 'unix:/run/incus-upload/uploadd.sock';
+  // systemd separates several RuntimeDirectory= by colons.
+  const given = env.RUNTIME_DIRECTORY?.split(':')[0];
+  if (given) return `unix:${given}/uploadd.sock`;
   return env.XDG_RUNTIME_DIR ? `unix:${env.XDG_RUNTIME_DIR}/incus-upload/uploadd.sock` : undefined;
 }
 

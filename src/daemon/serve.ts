@@ -9,6 +9,7 @@ import type { AppContext, UploadLimits } from '../http/app-context.ts';
 import { HttpStats } from '../http/http-stats.ts';
 import { createHttpServer } from '../http/server.ts';
 import { Queue } from '../queue/queue.ts';
+import { proveJournal } from '../spool/run-note.ts';
 import { Spool } from '../spool/spool.ts';
 import type { Config } from './config.ts';
 import { accessProblem } from './config-checks.ts';
@@ -16,8 +17,10 @@ import { readGroupId } from './group.ts';
 import { type Listener, openListener, openPassedListener } from './listen.ts';
 import { formatListenAddress } from './listen-address.ts';
 import { type Log, openLog } from './log.ts';
+import { formatQueueStatus } from './queue-status.ts';
 import { Retention } from './retention.ts';
-import { createNotifier, listenFds } from './systemd.ts';
+import { ServiceReports } from './service-reports.ts';
+import { listenFds } from './systemd.ts';
 import { readTlsOptions } from './tls-options.ts';
 import { readVersion } from './version.ts';
 
@@ -42,9 +45,6 @@ const nowMs = (): number => Date.now();
 /** Runs the daemon until a signal ends it; resolves to the exit status. */
 export async function serve({ config, reload }: ServeOptions): Promise<number> {
   const log = openLog({ level: config.logLevel, format: config.logFormat });
-  const notifier = createNotifier(process.env, (message) =>
-    log.warn({ problem: message }, 'cannot tell systemd'),
-  );
   const stack = new ReleaseStack();
   // A reader of standard error that went away must not end a daemon.
   process.stderr.on('error', () => undefined);
@@ -53,14 +53,16 @@ export async function serve({ config, reload }: ServeOptions): Promise<number> {
     const { context, app, queue } = await open(config, log, stack);
     const listening = await openListeners(config, app, log);
     stack.defer(() => app.uploads.stop());
-    await notifier.notify('READY=1', `STATUS=${context.spool.live.size} jobs queued`);
+    const reports = openReports(context, log);
+    stack.defer(() => reports.stop());
+    await reports.ready();
 
     const onHangup = (): void => void applyReload(reload, context, log);
     process.on('SIGHUP', onHangup);
     const signal = await signals.first;
     process.off('SIGHUP', onHangup);
     log.info({ signal }, 'stopping: finishing bodies and attempts under way');
-    void notifier.notify('STOPPING=1', 'STATUS=finishing uploads and deliveries');
+    reports.stopping();
     const orderly = stop(config.shutdownGraceMs, context, app, queue, listening, stack);
     const inTime = await Promise.race([orderly.then(() => true), signals.second.then(() => false)]);
     log.info(
@@ -145,6 +147,16 @@ async function open(
   queue.start();
   void queue.circuit.ask();
   return { context, app: createApp(context), queue };
+}
+
+function openReports({ spool, queue }: AppContext, log: Log): ServiceReports {
+  return new ServiceReports({
+    env: process.env,
+    pid: process.pid,
+    status: () => formatQueueStatus(queue.active.counts(), queue.circuit.reason),
+    prove: () => proveJournal(spool.journal, nowMs()),
+    onError: (problem) => log.warn({ problem }, 'cannot tell systemd'),
+  });
 }
 
 /** Sockets that systemd passed are used instead of the configured addresses. */

@@ -62,6 +62,11 @@ export async function noteEnd(journal: Journal): Promise<void> {
   }
 }
 
+/** Resolves once a small write is on stable storage: the journal works. `disk_low` on a full disk. */
+export function proveJournal(journal: Journal, nowMs: number): Promise<void> {
+  return journal.write(() => void journal.meta.put('proved', Buffer.from(String(nowMs))));
+}
+
 /** A start on a full disk gets through with what the ballast frees, or says after a few seconds that it cannot. */
 async function persistently(ballast: Ballast, write: () => Promise<void>): Promise<void> {
   for (let tries = 1; ; tries += 1) {

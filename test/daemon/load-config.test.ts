@@ -88,11 +88,11 @@ test('loadConfig() takes an ordinary user home', async () => {
   );
 });
 
-test('loadConfig() takes the state directory that systemd made', async () => {
-  const { config } = await loadConfig(
-    surroundings({}, { env: { STATE_DIRECTORY: '/var/lib/private/x:/other' } }),
-  );
+test('loadConfig() takes the directories that systemd made', async () => {
+  const env = { STATE_DIRECTORY: '/var/lib/private/x:/other', RUNTIME_DIRECTORY: '/run/x:/run/y' };
+  const { config } = await loadConfig(surroundings({}, { env, uid: 7 }));
   assert.equal(config.stateDir, '/var/lib/private/x');
+  assert.deepEqual(config.listen, [{ kind: 'unix', path: '/run/x/uploadd.sock' }]);
 });
 
 test('loadConfig() lets a flag beat the environment, that the file, that the default', async () => {
