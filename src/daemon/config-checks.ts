@@ -1,4 +1,5 @@
 /** Rules that join several values. Each gives what is wrong, after the name of the option it is about. */
+import type { Access } from '../http/authenticate.ts';
 import type { Config } from './config.ts';
 import { findGroupId } from './group.ts';
 import { formatListenAddress, isLoopback, type ListenAddress } from './listen-address.ts';
@@ -22,6 +23,9 @@ export function configProblems(config: Config, groupFile: string): ConfigProblem
     const missing = config.tlsCert === null ? 'tls-cert' : 'tls-key';
     report(missing, 'expected a file: tls-cert and tls-key belong together');
   }
+  if (config.tlsClientCa !== null && config.tlsCert === null) {
+    report('tls-client-ca', 'only https:// listeners ask for certificates: they need tls-cert and tls-key');
+  }
   if ((config.targetCert === null) !== (config.targetKey === null)) {
     const missing = config.targetCert === null ? 'target-cert' : 'target-key';
     report(missing, 'expected a file: target-cert and target-key belong together');
@@ -39,18 +43,22 @@ export function configProblems(config: Config, groupFile: string): ConfigProblem
 }
 
 /**
- * Why nobody may listen on an address, or undefined when it may be. Whoever can open a unix socket may use it; over
- * TCP there is nothing yet to tell one sender from another, so it has to stay on this machine and be asked for.
+ * Why nobody may listen on an address, or undefined when it may be: neither files nor tokens go over a network in the
+ * clear.
  */
 export function accessProblem(address: ListenAddress, noAuth: boolean): string | undefined {
-  if (address.kind === 'unix') return undefined;
+  if (address.kind !== 'http' || isLoopback(address)) return undefined;
   const written = formatListenAddress(address);
-  if (!isLoopback(address)) {
-    return noAuth
-      ? `${written}: no-auth is refused unless the address is a loopback address such as 127.0.0.1`
-      : `${written}: only loopback addresses, with no-auth, can be listened on: tokens come with a later version`;
-  }
   return noAuth
-    ? undefined
-    : `${written}: listening over TCP needs no-auth: tokens come with a later version; or use unix:PATH`;
+    ? `${written}: no-auth is refused unless the address is a loopback address such as 127.0.0.1`
+    : `${written}: tokens and files would cross the network in the clear; use https:// with tls-cert and tls-key, or a loopback address`;
+}
+
+/**
+ * Whoever can open a unix socket may use it. Over TCP a token or a client certificate is needed, unless no-auth says
+ * otherwise for a plain listener that only this machine reaches.
+ */
+export function accessOf(address: ListenAddress, noAuth: boolean): Access {
+  if (address.kind === 'unix') return 'open';
+  return noAuth && address.kind === 'http' && isLoopback(address) ? 'open' : 'closed';
 }

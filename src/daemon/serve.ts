@@ -1,27 +1,23 @@
 /** The composition root: joins spool, queue, target and listeners, and ends them in the reverse order. */
 import { readFileSync } from 'node:fs';
-import type { Server } from 'node:http';
 import { ReleaseStack } from '../base/release-stack.ts';
 import { openTarget } from '../delivery/open-target.ts';
 import { CodedError, ERRORS, messageOf } from '../errors.ts';
 import { type App, createApp } from '../http/app.ts';
-import type { AppContext, UploadLimits } from '../http/app-context.ts';
+import type { AppContext } from '../http/app-context.ts';
 import { HttpStats } from '../http/http-stats.ts';
-import { createHttpServer } from '../http/server.ts';
 import { Queue } from '../queue/queue.ts';
 import { proveJournal } from '../spool/run-note.ts';
 import { Spool } from '../spool/spool.ts';
+import { TokenKeeper } from '../spool/token-keeper.ts';
+import { auditJobs, auditRequest } from './audit.ts';
 import type { Config } from './config.ts';
-import { accessProblem } from './config-checks.ts';
-import { readGroupId } from './group.ts';
-import { type Listener, openListener, openPassedListener } from './listen.ts';
-import { formatListenAddress } from './listen-address.ts';
+import { type Listening, openListeners } from './listeners.ts';
 import { type Log, openLog } from './log.ts';
 import { formatQueueStatus } from './queue-status.ts';
+import { createReload, limitsOf } from './reload.ts';
 import { Retention } from './retention.ts';
 import { ServiceReports } from './service-reports.ts';
-import { listenFds } from './systemd.ts';
-import { readTlsOptions } from './tls-options.ts';
 import { readVersion } from './version.ts';
 
 export type ServeOptions = {
@@ -37,8 +33,6 @@ const EXIT_BROKEN_STORAGE = 74;
 /** A daemon that stops and whose socket is handed on still takes what comes on its connections, until nothing does. */
 const HAND_OVER_QUIET_MS = 300;
 const HAND_OVER_LIMIT_MS = 3000;
-
-type Listening = { readonly server: Server; readonly listener: Listener; readonly isPassed: boolean };
 
 const nowMs = (): number => Date.now();
 
@@ -57,7 +51,7 @@ export async function serve({ config, reload }: ServeOptions): Promise<number> {
     stack.defer(() => reports.stop());
     await reports.ready();
 
-    const onHangup = (): void => void applyReload(reload, context, log);
+    const onHangup = createReload({ config, reload, context, listening, log });
     process.on('SIGHUP', onHangup);
     const signal = await signals.first;
     process.off('SIGHUP', onHangup);
@@ -125,6 +119,7 @@ async function open(
     spool,
     queue,
     stats: new HttpStats(),
+    tokens: new TokenKeeper(config.stateDir, nowMs, (problem) => log.error({ problem }, 'token not valid')),
     version: readVersion(),
     target: target.description,
     startedAtMs: nowMs(),
@@ -135,9 +130,10 @@ async function open(
     waiting: new Set(),
     onRefused: ({ peer, method, url, error }) =>
       log.warn({ peer, method, url: url.slice(0, 200), code: error.code, reason: error.message }, 'refused'),
+    onAudit: (about) => auditRequest(log, about),
   };
   log.info({ target: target.description, jobs: spool.live.size, state_dir: config.stateDir }, 'recovered');
-  logJobs(queue, log);
+  auditJobs(queue, log);
   stack.defer(
     target.watch((event) => {
       if (event.kind === 'target') void queue.circuit.ask();
@@ -157,35 +153,6 @@ function openReports({ spool, queue }: AppContext, log: Log): ServiceReports {
     prove: () => proveJournal(spool.journal, nowMs()),
     onError: (problem) => log.warn({ problem }, 'cannot tell systemd'),
   });
-}
-
-/** Sockets that systemd passed are used instead of the configured addresses. */
-async function openListeners(config: Config, app: App, log: Log): Promise<Listening[]> {
-  const tls = await readTlsOptions(config);
-  const passed = listenFds(process.env, process.pid);
-  const listening: Listening[] = [];
-  for (const socket of passed) {
-    const kind = socket.name.startsWith('https') ? 'https' : 'http';
-    const server = createHttpServer(app, kind === 'https' ? tls : null);
-    const listener = await openPassedListener(server, socket, kind, (address) => {
-      const problem = accessProblem(address, config.noAuth);
-      if (problem !== undefined) throw new CodedError('config_invalid', `listen: ${problem}`);
-    });
-    listening.push({ server, listener, isPassed: true });
-  }
-  const groupId = passed.length > 0 ? null : await readGroupId(config.socketGroup);
-  for (const address of passed.length > 0 ? [] : config.listen) {
-    const server = createHttpServer(app, address.kind === 'https' ? tls : null);
-    listening.push({
-      server,
-      listener: await openListener(server, address, { mode: config.socketMode, groupId }),
-      isPassed: false,
-    });
-  }
-  for (const { listener } of listening) {
-    log.info({ address: formatListenAddress(listener.address) }, 'listening');
-  }
-  return listening;
 }
 
 async function stop(
@@ -215,50 +182,6 @@ async function stop(
   clearTimeout(grace);
   await queue.stop(Math.max(0, endsAtMs - nowMs()));
   await stack.release();
-}
-
-async function applyReload(reload: () => Promise<Config>, context: AppContext, log: Log): Promise<void> {
-  try {
-    const config = await reload();
-    context.limits = limitsOf(config);
-    log.level = config.logLevel;
-    log.info({}, 'configuration read again');
-  } catch (error) {
-    log.error({ error: messageOf(error) }, 'cannot read the configuration again, going on with the old one');
-  }
-}
-
-function limitsOf(config: Config): UploadLimits {
-  return {
-    maxUploadSizeBytes: config.maxUploadSizeBytes,
-    maxQueuedJobs: config.maxQueuedJobs,
-    maxUploads: config.maxUploads,
-    bodyTimeoutMs: config.bodyTimeoutMs,
-  };
-}
-
-/** One line for each job that ended, and for each attempt that failed: who, what, where, outcome. */
-function logJobs(queue: Queue, log: Log): void {
-  queue.feed.watch(({ sequence, state }) => {
-    if (state === 'queued' || state === 'delivering') return;
-    const job = queue.find(sequence);
-    if (job === undefined) return;
-    const about = {
-      job: job.id,
-      instance: job.instance,
-      project: job.project,
-      path: job.deliveredPath ?? job.path,
-      size: job.size,
-      attempts: job.attempts,
-      submitted_by: job.submittedBy,
-    };
-    if (job.state === 'delivered' || job.state === 'cancelled') log.info(about, job.state);
-    else
-      log.warn(
-        { ...about, code: job.error?.code, reason: job.error?.message, next_attempt_at: job.nextAttemptAt },
-        job.state,
-      );
-  });
 }
 
 function listenForSignals(): { first: Promise<NodeJS.Signals>; second: Promise<NodeJS.Signals> } {

@@ -1,6 +1,9 @@
 import type { CodedError } from '../errors.ts';
+import type { Job } from '../protocol/job.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { Spool } from '../spool/spool.ts';
+import type { TokenKeeper } from '../spool/token-keeper.ts';
+import type { Caller } from './caller.ts';
 import type { HttpStats } from './http-stats.ts';
 
 export type UploadLimits = {
@@ -10,11 +13,21 @@ export type UploadLimits = {
   readonly bodyTimeoutMs: number;
 };
 
+/** Something that a caller did to a job, for the audit log. */
+export type AuditedRequest = {
+  readonly outcome: 'accepted' | 'cancel' | 'retry';
+  readonly peer: string;
+  readonly caller: Caller;
+  readonly sequence: number;
+  readonly record: Pick<Job, 'instance' | 'project' | 'path' | 'size' | 'submittedBy'>;
+};
+
 /** What every route needs. */
 export type AppContext = {
   readonly spool: Spool;
   readonly queue: Queue;
   readonly stats: HttpStats;
+  readonly tokens: TokenKeeper;
   readonly version: string;
   /** For people, as the target describes itself. */
   readonly target: string;
@@ -28,6 +41,7 @@ export type AppContext = {
   draining: boolean;
   /** How to end the requests that only wait: event streams and `?wait=`. */
   readonly waiting: Set<() => void>;
+  readonly onAudit: (about: AuditedRequest) => void;
   /** One line for every request that was refused. */
   readonly onRefused: (about: { peer: string; method: string; url: string; error: CodedError }) => void;
 };

@@ -4,11 +4,15 @@ import { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { CodedError, messageOf } from '../errors.ts';
 import type { AppContext } from './app-context.ts';
+import { type Access, authenticate } from './authenticate.ts';
+import type { Caller } from './caller.ts';
 import { Connections, defaultConnectionLimits } from './connections.ts';
 import { createEventsRoute } from './events.ts';
 import { getHealth, getInfo, getReady } from './info.ts';
 import { cancelJob, getJob, getJobs, retryJob } from './jobs.ts';
+import { MethodError } from './method-error.ts';
 import { createMetrics, getMetrics } from './metrics.ts';
+import { peerOf } from './peer.ts';
 import { sendError } from './respond.ts';
 import { clientErrorOf, refuseUnparsed } from './unparsed-request.ts';
 import { UploadSession } from './upload.ts';
@@ -16,9 +20,9 @@ import { UploadRegistry } from './upload-registry.ts';
 
 export type App = {
   /** For Node's `request` event. */
-  readonly onRequest: (req: IncomingMessage, res: ServerResponse) => void;
+  readonly onRequest: (req: IncomingMessage, res: ServerResponse, access: Access) => void;
   /** For Node's `checkContinue` event: the sender waits for leave to send its body. */
-  readonly onCheckContinue: (req: IncomingMessage, res: ServerResponse) => void;
+  readonly onCheckContinue: (req: IncomingMessage, res: ServerResponse, access: Access) => void;
   /** For Node's `checkExpectation` event: the sender expects something else that we do not know. */
   readonly onCheckExpectation: (req: IncomingMessage, res: ServerResponse) => void;
   /** For Node's `clientError` event. */
@@ -26,6 +30,12 @@ export type App = {
   readonly uploads: UploadRegistry;
   readonly connections: Connections;
 };
+
+/** What answers everybody: it tells no more than that somebody is there. */
+const PROBES = new Map([
+  ['/healthz', getHealth],
+  ['/readyz', getReady],
+]);
 
 const MAX_HEADERS = 100;
 const JOB = /^\/v1\/jobs\/([^/]+)(?:\/(cancel|retry))?$/;
@@ -45,15 +55,27 @@ export function createApp(context: AppContext): App {
   /** Connections that were refused as a whole. */
   const refused = new WeakSet<Duplex>();
 
-  function upload(req: IncomingMessage, res: ServerResponse, askedToContinue: boolean): void {
-    if (req.method !== 'POST' && req.method !== 'PUT') throw notAllowed('POST, PUT');
-    new UploadSession(context, uploads, req, res).start(null, askedToContinue);
+  function upload(caller: Caller, req: IncomingMessage, res: ServerResponse, askedToContinue: boolean): void {
+    if (req.method !== 'POST' && req.method !== 'PUT') throw new MethodError('POST, PUT');
+    new UploadSession(context, caller, uploads, req, res).start(askedToContinue);
   }
 
-  function route(req: IncomingMessage, res: ServerResponse, askedToContinue: boolean): void | Promise<void> {
+  function route(
+    req: IncomingMessage,
+    res: ServerResponse,
+    access: Access,
+    askedToContinue: boolean,
+  ): void | Promise<void> {
     const target = originForm(req.url ?? '/');
     req.url = target;
-    if (target === '/upload' || target.startsWith('/upload?')) return upload(req, res, askedToContinue);
+    const probe = PROBES.get(target.replace(/\?.*/s, ''));
+    if (probe !== undefined) {
+      allow(req, 'GET');
+      return probe(context, res, access);
+    }
+    const caller = authenticate(req, access, context.tokens);
+    if (target === '/upload' || target.startsWith('/upload?'))
+      return upload(caller, req, res, askedToContinue);
     if (askedToContinue) res.writeContinue();
     const url = parseTarget(target);
     const job = JOB.exec(url.pathname);
@@ -61,42 +83,36 @@ export function createApp(context: AppContext): App {
       const [, id = '', action] = job;
       if (action === undefined) {
         allow(req, 'GET');
-        return getJob(context, id, url, res);
+        return getJob(context, caller, id, url, res);
       }
       allow(req, 'POST');
-      return action === 'cancel' ? cancelJob(context, id, res) : retryJob(context, id, res);
+      return action === 'cancel' ? cancelJob(context, caller, id, res) : retryJob(context, caller, id, res);
     }
     switch (url.pathname) {
       case '/v1/jobs':
         allow(req, 'GET');
-        return getJobs(context, url, res);
+        return getJobs(context, caller, url, res);
       case '/v1/events':
         allow(req, 'GET');
-        return getEvents(url, req, res);
+        return getEvents(caller, url, req, res);
       case '/v1/info':
         allow(req, 'GET');
-        return getInfo(context, res);
-      case '/healthz':
-        allow(req, 'GET');
-        return getHealth(res);
-      case '/readyz':
-        allow(req, 'GET');
-        return getReady(context, res);
+        return getInfo(context, caller, res);
       case '/metrics':
         allow(req, 'GET');
-        return getMetrics(metrics, res);
+        return getMetrics(metrics, caller, res);
       default:
         throw new CodedError('not_found', `There is no ${url.pathname}`);
     }
   }
 
-  function handle(req: IncomingMessage, res: ServerResponse, askedToContinue: boolean): void {
+  function handle(req: IncomingMessage, res: ServerResponse, access: Access, askedToContinue: boolean): void {
     connections.began(req.socket, res);
     // Whoever goes on with this connection would find nobody soon.
     if (context.closing) res.shouldKeepAlive = false;
     try {
       checkHead(req);
-      const result = route(req, res, askedToContinue);
+      const result = route(req, res, access, askedToContinue);
       if (result instanceof Promise) result.catch((error) => fail(req, res, error));
     } catch (error) {
       fail(req, res, error);
@@ -107,9 +123,8 @@ export function createApp(context: AppContext): App {
     const error =
       cause instanceof CodedError ? cause : new CodedError('internal', messageOf(cause), { cause });
     const { method = '', url = '' } = req;
-    context.onRefused({ peer: req.socket.remoteAddress ?? 'unix', method, url, error });
-    if (!res.destroyed)
-      sendError(req, res, error, error instanceof MethodError ? { Allow: error.allow } : {});
+    context.onRefused({ peer: peerOf(req), method, url, error });
+    if (!res.destroyed) sendError(req, res, error);
   }
 
   function onClientError(cause: Error, socket: Duplex): void {
@@ -125,8 +140,8 @@ export function createApp(context: AppContext): App {
   }
 
   return {
-    onRequest: (req, res) => handle(req, res, false),
-    onCheckContinue: (req, res) => handle(req, res, true),
+    onRequest: (req, res, access) => handle(req, res, access, false),
+    onCheckContinue: (req, res, access) => handle(req, res, access, true),
     onCheckExpectation: (req, res) =>
       fail(req, res, new CodedError('bad_request', 'Expect: nothing but 100-continue is known')),
     onClientError,
@@ -135,22 +150,9 @@ export function createApp(context: AppContext): App {
   };
 }
 
-/** RFC 9110 section 15.5.6: a 405 names what is allowed. */
-class MethodError extends CodedError {
-  readonly allow: string;
-  constructor(allow: string) {
-    super('method_not_allowed', `The method is not allowed here; use ${allow}`);
-    this.allow = allow;
-  }
-}
-
-function notAllowed(methods: string): MethodError {
-  return new MethodError(methods);
-}
-
 function allow(req: IncomingMessage, method: 'GET' | 'POST'): void {
   if (req.method === method || (method === 'GET' && req.method === 'HEAD')) return;
-  throw notAllowed(method === 'GET' ? 'GET, HEAD' : method);
+  throw new MethodError(method === 'GET' ? 'GET, HEAD' : method);
 }
 
 /** What makes a request as a whole not acceptable, whatever it asks for. */

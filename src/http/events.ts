@@ -1,13 +1,15 @@
 /** GET /v1/events: Server-Sent Events (WHATWG HTML, section 9.2), one `job` event per change. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { Job } from '../protocol/job.ts';
 import { encodeJob } from '../protocol/job-wire.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { AppContext } from './app-context.ts';
+import type { Caller } from './caller.ts';
 import { findJob, parseId } from './jobs.ts';
 
 const HEARTBEAT_MS = 15_000;
 
-type EventsRoute = (url: URL, req: IncomingMessage, res: ServerResponse) => void;
+type EventsRoute = (caller: Caller, url: URL, req: IncomingMessage, res: ServerResponse) => void;
 
 /**
  * `?job=ID` follows one job and starts with its present state. `Last-Event-ID` resumes after that event; when what
@@ -17,10 +19,10 @@ export function createEventsRoute(context: AppContext): EventsRoute {
   const { feed } = context.queue;
   const encoder = new EventEncoder(context.queue);
 
-  return (url, req, res) => {
+  return (caller, url, req, res) => {
     const id = url.searchParams.get('job');
     const only = id === null || id === '' ? undefined : parseId(id);
-    if (only !== undefined) findJob(context, only);
+    if (only !== undefined) findJob(context, caller, only);
 
     res.writeHead(200, {
       'Content-Type': 'text/event-stream',
@@ -42,7 +44,8 @@ export function createEventsRoute(context: AppContext): EventsRoute {
       if (!blocked) send(number, sequence);
     });
     const heartbeat = setInterval(() => {
-      if (!blocked) res.write(': still here\n\n');
+      if (!caller.isStillValid) end();
+      else if (!blocked) res.write(': still here\n\n');
     }, HEARTBEAT_MS);
     context.waiting.add(end);
     res.on('close', end);
@@ -82,33 +85,37 @@ export function createEventsRoute(context: AppContext): EventsRoute {
     function send(number: number, sequence: number, fresh = false): void {
       sentNumber = number;
       if (only !== undefined && only !== sequence) return;
-      const text = encoder.encode(number, sequence, fresh);
-      if (text !== undefined) blocked = !res.write(text);
+      const event = encoder.encode(number, sequence, fresh);
+      if (event === undefined || !caller.covers(event.job)) return;
+      if (caller.isStillValid) blocked = !res.write(event.text);
+      else end();
     }
   };
 }
 
+type JobEvent = { readonly job: Job; readonly text: string };
+
 /** Makes the text of events; the latest is kept, because every watcher is sent the same. */
 class EventEncoder {
   readonly #queue: Queue;
-  #last = { number: -1, sequence: -1, text: undefined as string | undefined };
+  #last = { number: -1, sequence: -1, event: undefined as JobEvent | undefined };
 
   constructor(queue: Queue) {
     this.#queue = queue;
   }
 
   /** Undefined when there is nothing to tell: the job is gone. */
-  encode(number: number, sequence: number, fresh: boolean): string | undefined {
-    if (!fresh && this.#last.number === number && this.#last.sequence === sequence) return this.#last.text;
-    this.#last = { number, sequence, text: this.#encode(number, sequence) };
-    return this.#last.text;
+  encode(number: number, sequence: number, fresh: boolean): JobEvent | undefined {
+    if (!fresh && this.#last.number === number && this.#last.sequence === sequence) return this.#last.event;
+    this.#last = { number, sequence, event: this.#encode(number, sequence) };
+    return this.#last.event;
   }
 
-  #encode(number: number, sequence: number): string | undefined {
+  #encode(number: number, sequence: number): JobEvent | undefined {
     try {
       const job = this.#queue.find(sequence);
       if (job === undefined) return undefined;
-      return `id: ${number}\nevent: job\ndata: ${JSON.stringify(encodeJob(job))}\n\n`;
+      return { job, text: `id: ${number}\nevent: job\ndata: ${JSON.stringify(encodeJob(job))}\n\n` };
     } catch {
       // The queue tells changes while it works: a job that cannot be read must not stop it.
       return undefined;

@@ -6,6 +6,9 @@ import { decodeJobId, encodeJobId } from '../protocol/job-id.ts';
 import { encodeJob } from '../protocol/job-wire.ts';
 import { listJobs } from '../spool/listing.ts';
 import type { AppContext } from './app-context.ts';
+import { InvalidTokenError } from './auth-error.ts';
+import { type Caller, demandJob } from './caller.ts';
+import { peerOf } from './peer.ts';
 import { sendError, sendJson } from './respond.ts';
 import { codedError } from './upload-draft.ts';
 
@@ -13,7 +16,7 @@ const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1000;
 const MAX_WAIT_SECONDS = 300;
 
-export function getJobs({ spool, queue }: AppContext, url: URL, res: ServerResponse): void {
+export function getJobs({ spool, queue }: AppContext, caller: Caller, url: URL, res: ServerResponse): void {
   const { searchParams } = url;
   const state = searchParams.get('state') || undefined;
   if (state !== undefined && !isJobState(state)) throw bad(`state: expected one of ${JOB_STATES.join(', ')}`);
@@ -30,6 +33,7 @@ export function getJobs({ spool, queue }: AppContext, url: URL, res: ServerRespo
       before,
     },
     new Set(queue.active.delivering()),
+    (record) => caller.covers(record),
   );
   sendJson(res, 200, {
     jobs: page.records.map((record) => encodeJob(queue.view(record))),
@@ -38,10 +42,10 @@ export function getJobs({ spool, queue }: AppContext, url: URL, res: ServerRespo
 }
 
 /** With `?wait=SECONDS` the answer comes when the job is finished, or after that time as it stands then. */
-export function getJob(context: AppContext, id: string, url: URL, res: ServerResponse): void {
+export function getJob(context: AppContext, caller: Caller, id: string, url: URL, res: ServerResponse): void {
   const sequence = parseId(id);
   const waitSeconds = Math.min(parseCount(url.searchParams, 'wait', 0, 0), MAX_WAIT_SECONDS);
-  const job = findJob(context, sequence);
+  const job = findJob(context, caller, sequence);
   if (waitSeconds === 0 || context.closing || isFinished(job.state)) {
     sendJson(res, 200, encodeJob(job));
     return;
@@ -57,7 +61,8 @@ export function getJob(context: AppContext, id: string, url: URL, res: ServerRes
   /** Called while the queue works, or by a timer: nobody there could do anything about an error. */
   function look(anyState: boolean): void {
     try {
-      const now = findJob(context, sequence);
+      if (!caller.isStillValid) throw new InvalidTokenError();
+      const now = findJob(context, caller, sequence);
       if (!anyState && !isFinished(now.state)) return;
       end();
       sendJson(res, 200, encodeJob(now));
@@ -73,19 +78,41 @@ export function getJob(context: AppContext, id: string, url: URL, res: ServerRes
   }
 }
 
-export async function cancelJob({ queue }: AppContext, id: string, res: ServerResponse): Promise<void> {
-  sendJson(res, 200, encodeJob(await queue.cancel(parseId(id))));
+export async function cancelJob(
+  context: AppContext,
+  caller: Caller,
+  id: string,
+  res: ServerResponse,
+): Promise<void> {
+  const sequence = findToChange(context, caller, id);
+  const job = await context.queue.cancel(sequence);
+  context.onAudit({ outcome: 'cancel', peer: peerOf(res.req), caller, sequence, record: job });
+  sendJson(res, 200, encodeJob(job));
 }
 
-export async function retryJob({ queue }: AppContext, id: string, res: ServerResponse): Promise<void> {
-  sendJson(res, 200, encodeJob(await queue.retry(parseId(id))));
+export async function retryJob(
+  context: AppContext,
+  caller: Caller,
+  id: string,
+  res: ServerResponse,
+): Promise<void> {
+  const sequence = findToChange(context, caller, id);
+  const job = await context.queue.retry(sequence);
+  context.onAudit({ outcome: 'retry', peer: peerOf(res.req), caller, sequence, record: job });
+  sendJson(res, 200, encodeJob(job));
 }
 
-/** The job as it stands now; `not_found` when there is none. */
-export function findJob({ queue }: AppContext, sequence: number): Job {
-  const job = queue.find(sequence);
-  if (job === undefined) throw new CodedError('not_found', `There is no job ${encodeJobId(sequence)}`);
-  return job;
+/** Whose job it is not learns nothing of it, and who may only look learns no more than by looking. */
+function findToChange(context: AppContext, caller: Caller, id: string): number {
+  const sequence = parseId(id);
+  findJob(context, caller, sequence);
+  caller.demandWriting();
+  return sequence;
+}
+
+/** The job as it stands now; `not_found` when there is none that the caller may see. */
+export function findJob({ queue }: AppContext, caller: Caller, sequence: number): Job {
+  return demandJob(caller, queue.find(sequence), encodeJobId(sequence));
 }
 
 /** The sequence of a job's id; `not_found` when the text is none. */

@@ -2,6 +2,8 @@
 import type { ServerResponse } from 'node:http';
 import { Counter, collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { AppContext } from './app-context.ts';
+import { ForbiddenError } from './auth-error.ts';
+import type { Caller } from './caller.ts';
 import { countJobs } from './info.ts';
 
 export function createMetrics(context: AppContext): Registry {
@@ -90,7 +92,9 @@ export function createMetrics(context: AppContext): Registry {
   return registry;
 }
 
-export async function getMetrics(registry: Registry, res: ServerResponse): Promise<void> {
+export async function getMetrics(registry: Registry, caller: Caller, res: ServerResponse): Promise<void> {
+  if (caller.isLimited)
+    throw new ForbiddenError('The metrics are sums over all jobs; this token allows some');
   const body = Buffer.from(await registry.metrics());
   res.writeHead(200, { 'Content-Type': registry.contentType, 'Content-Length': body.length });
   res.end(body);

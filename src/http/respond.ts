@@ -1,6 +1,8 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { type CodedError, ERRORS } from '../errors.ts';
 import { encodeProblem } from '../protocol/problem.ts';
+import { AuthError } from './auth-error.ts';
+import { MethodError } from './method-error.ts';
 
 /** Body that is still thrown away after a refusal, so that the sender reads the answer instead of a reset. */
 const DRAIN_BYTES = 256 << 20;
@@ -70,12 +72,7 @@ function isRead(req: IncomingMessage): boolean {
 }
 
 /** Answers with an error: a problem document (RFC 9457) or one line of text. */
-export function sendError(
-  req: IncomingMessage,
-  res: ServerResponse,
-  error: CodedError,
-  headers: Record<string, string> = {},
-): void {
+export function sendError(req: IncomingMessage, res: ServerResponse, error: CodedError): void {
   if (res.headersSent) {
     res.destroy();
     return;
@@ -86,7 +83,8 @@ export function sendError(
     'Content-Type': json ? 'application/problem+json' : 'text/plain; charset=utf-8',
     'X-Error-Code': error.code,
     ...(error.retryAfterSeconds === undefined ? {} : { 'Retry-After': String(error.retryAfterSeconds) }),
-    ...headers,
+    ...(error instanceof AuthError ? { 'WWW-Authenticate': error.challenge } : {}),
+    ...(error instanceof MethodError ? { Allow: error.allow } : {}),
   });
 }
 

@@ -1,6 +1,7 @@
 import { createServer, type Server, type ServerOptions } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { App } from './app.ts';
+import type { Access } from './authenticate.ts';
 
 const OPTIONS: ServerOptions = {
   maxHeaderSize: 16 * 1024,
@@ -17,9 +18,18 @@ const OPTIONS: ServerOptions = {
 };
 
 /** What `https.createServer` takes besides. */
-export type TlsFiles = { readonly cert: Buffer; readonly key: Buffer; readonly ca?: Buffer };
+export type TlsOptions = {
+  readonly cert: Buffer;
+  readonly key: Buffer;
+  readonly minVersion: 'TLSv1.2';
+  readonly ticketKeys: Buffer;
+  readonly ca?: Buffer;
+  readonly requestCert?: boolean;
+  readonly rejectUnauthorized?: boolean;
+};
 
-export function createHttpServer(app: App, tls: TlsFiles | null): Server {
+/** `access` is asked with each request: of a socket that was handed over it is known only once it listens. */
+export function createHttpServer(app: App, tls: TlsOptions | null, access: () => Access): Server {
   const server: Server & { httpAllowHalfOpen?: boolean } =
     tls === null
       ? createServer(OPTIONS)
@@ -29,8 +39,8 @@ export function createHttpServer(app: App, tls: TlsFiles | null): Server {
   // A sender that ends its side after the body (`nc -N`) is answered all the same; see `Connections.watch`.
   server.httpAllowHalfOpen = true;
   app.connections.watch(server, tls !== null);
-  server.on('request', app.onRequest);
-  server.on('checkContinue', app.onCheckContinue);
+  server.on('request', (req, res) => app.onRequest(req, res, access()));
+  server.on('checkContinue', (req, res) => app.onCheckContinue(req, res, access()));
   server.on('checkExpectation', app.onCheckExpectation);
   server.on('clientError', app.onClientError);
   return server;

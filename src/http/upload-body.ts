@@ -20,6 +20,8 @@ const EARLY_BYTES_PER_MS = 20_000;
 export type BodySource = {
   readonly pause: () => void;
   readonly resume: () => void;
+  /** The largest file that is accepted from this sender; null: any. */
+  readonly mostBytes: number | null;
   /** The file to write to cannot be made. */
   readonly fail: (error: unknown) => void;
 };
@@ -61,7 +63,7 @@ export class UploadBody {
   /** Takes a chunk; throws `too_large` or `disk_low` when it is one too many. */
   take(chunk: Buffer): void {
     this.#receivedBytes += chunk.length;
-    if (this.#declaredBytes === undefined) checkSize(this.#context, this.#receivedBytes);
+    if (this.#declaredBytes === undefined) checkSize(this.#source.mostBytes, this.#receivedBytes);
     if (this.#receivedBytes - this.#checkedBytes >= SPACE_CHECK_BYTES) this.#checkSpace();
     this.#hash?.update(chunk);
     if (this.#file !== undefined) {
@@ -178,8 +180,7 @@ export class UploadBody {
 }
 
 /** Throws `too_large` when a file of that size is not accepted. */
-export function checkSize({ limits }: AppContext, bytes: number): void {
-  const most = limits.maxUploadSizeBytes;
-  if (most === null || bytes <= most) return;
-  throw new CodedError('too_large', `The file is larger than the ${most} bytes that are accepted`);
+export function checkSize(mostBytes: number | null, bytes: number): void {
+  if (mostBytes === null || bytes <= mostBytes) return;
+  throw new CodedError('too_large', `The file is larger than the ${mostBytes} bytes that are accepted`);
 }

@@ -5,10 +5,12 @@ import { CodedError, messageOf, systemCode } from '../errors.ts';
 import type { UploadRequest } from '../protocol/upload-headers.ts';
 import type { JobRecord } from '../spool/job-record.ts';
 import type { Draft } from '../spool/spool.ts';
+import type { Caller } from './caller.ts';
 
-/** What an upload asks for, as the spool takes it. */
-export function draftOf(request: UploadRequest, submittedBy: string | null): Draft {
-  const { instance, project, path, sourceName, mode, uid, gid, createDirs, sha256 } = request;
+/** What an upload asks for, as the spool takes it; `forbidden` when the caller may not. */
+export function draftOf(request: UploadRequest, caller: Caller): Draft {
+  const { submittedBy } = caller;
+  const { instance, project, path, sourceName, mode, uid, gid, createDirs, sha256 } = caller.admit(request);
   const idempotencyKey = hashKey(request, submittedBy);
   return {
     instance,

@@ -11,6 +11,8 @@ import { decodeUploadHeaders } from '../protocol/upload-headers.ts';
 import type { JobRecord } from '../spool/job-record.ts';
 import type { Draft } from '../spool/spool.ts';
 import type { AppContext } from './app-context.ts';
+import type { Caller } from './caller.ts';
+import { peerOf } from './peer.ts';
 import { sendError, sendWhole } from './respond.ts';
 import { checkSize, UploadBody } from './upload-body.ts';
 import { codedError, declaredLength, draftOf, sameDestination } from './upload-draft.ts';
@@ -18,6 +20,7 @@ import type { UploadRegistry } from './upload-registry.ts';
 
 export class UploadSession {
   readonly #context: AppContext;
+  readonly #caller: Caller;
   readonly #registry: UploadRegistry;
   readonly #req: IncomingMessage;
   readonly #res: ServerResponse;
@@ -29,17 +32,24 @@ export class UploadSession {
   lastByteAtMs = 0;
   paused = false;
 
-  constructor(context: AppContext, registry: UploadRegistry, req: IncomingMessage, res: ServerResponse) {
+  constructor(
+    context: AppContext,
+    caller: Caller,
+    registry: UploadRegistry,
+    req: IncomingMessage,
+    res: ServerResponse,
+  ) {
     this.#context = context;
+    this.#caller = caller;
     this.#registry = registry;
     this.#req = req;
     this.#res = res;
   }
 
   /** `askedToContinue`: the sender waits for a `100 Continue` before it sends the body (RFC 9110 section 10.1.1). */
-  start(submittedBy: string | null, askedToContinue: boolean): void {
+  start(askedToContinue: boolean): void {
     try {
-      this.#draft = draftOf(decodeUploadHeaders(this.#req.rawHeaders), submittedBy);
+      this.#draft = draftOf(decodeUploadHeaders(this.#req.rawHeaders), this.#caller);
       const declaredBytes = declaredLength(this.#req);
       if (this.#replay()) return;
       this.#admit(declaredBytes ?? 0);
@@ -62,6 +72,10 @@ export class UploadSession {
     this.#refuse(
       new CodedError('stalled', 'All places for uploads are taken and this one hardly moves; send it again'),
     );
+  }
+
+  get #mostBytes(): number | null {
+    return this.#caller.maxUploadSizeBytes(this.#context.limits.maxUploadSizeBytes);
   }
 
   get receivedBytes(): number {
@@ -95,6 +109,8 @@ export class UploadSession {
 
   #checkSameDestination(record: JobRecord): void {
     const { instance, path } = this.#draft;
+    // Sent before the token of this name was given another scope.
+    if (!this.#caller.covers(record)) throw new CodedError('key_reused');
     if (sameDestination(this.#draft, record)) return;
     throw new CodedError(
       'key_reused',
@@ -119,7 +135,7 @@ export class UploadSession {
         { retryAfterSeconds: 10 },
       );
     }
-    checkSize(this.#context, declaredBytes);
+    checkSize(this.#mostBytes, declaredBytes);
     spool.disk.check(declaredBytes);
   }
 
@@ -135,6 +151,7 @@ export class UploadSession {
         this.paused = false;
         this.#req.resume();
       },
+      mostBytes: this.#mostBytes,
       fail: (error) => this.#refuse(error),
     });
     this.#body = body;
@@ -174,12 +191,24 @@ export class UploadSession {
       this.#leave();
       stats.uploadsAccepted += 1;
       stats.uploadBytesAccepted += body.receivedBytes;
+      this.#audit(record);
       this.#answer(record);
       trace('answered', record.sequence);
       await body.settle(record);
     } catch (error) {
       this.#refuse(error);
     }
+  }
+
+  #audit(record: JobRecord): void {
+    const { sequence } = record;
+    this.#context.onAudit({
+      outcome: 'accepted',
+      peer: peerOf(this.#req),
+      caller: this.#caller,
+      sequence,
+      record,
+    });
   }
 
   #answer(record: JobRecord): void {
@@ -215,7 +244,7 @@ export class UploadSession {
     const error = codedError(cause);
     const { method = '', url = '' } = this.#req;
     this.#context.stats.refused(error.code);
-    this.#context.onRefused({ peer: this.#req.socket.remoteAddress ?? 'unix', method, url, error });
+    this.#context.onRefused({ peer: peerOf(this.#req), method, url, error });
     if (!this.#res.destroyed) sendError(this.#req, this.#res, error);
   }
 

@@ -168,8 +168,9 @@ test('loadConfig() names file, line, key and what was expected', async () => {
 
 const BAD_FLAGS: [flags: LoadOptions['flags'], problem: RegExp][] = [
   [{ config: '/missing.yml' }, /^--config: cannot read the config file \/missing\.yml: ENOENT/],
-  [{ listen: ['http://127.0.0.1:0'] }, /^--listen: .*needs no-auth: tokens come with a later version/],
-  [{ listen: ['https://h:1'] }, /^--listen: .*only loopback.*; --listen: .*needs tls-cert and tls-key/],
+  [{ listen: ['http://h:1'] }, /^--listen: http:\/\/h:1: .*in the clear; use https/],
+  [{ listen: ['https://h:1'] }, /^--listen: .*needs tls-cert and tls-key/],
+  [{ 'tls-client-ca': '/ca' }, /^--tls-client-ca: .*tls-cert and tls-key/],
   [{ listen: ['unix:/a', 'http://0.0.0.0:0'], 'no-auth': 'true' }, /no-auth is refused unless .* loopback/],
   [{ 'tls-cert': '/etc/group' }, /^tls-key: expected a file: tls-cert and tls-key belong together/],
   [{ 'tls-cert': '/no.pem', 'tls-key': '/etc/group' }, /^--tls-cert: cannot read \/no\.pem: ENOENT/],

@@ -30,8 +30,7 @@ const PATIENCE_MS = 400;
 const JOBS_DEADLINE_MS = 300_000;
 /** Statuses that the daemon may answer with; anything from 500 on but these is its own failure. */
 const ALLOWED_FROM_500 = new Set([503, 507]);
-const MESSAGES =
-  /^(?:listening|refused|delivered|failed|deferred|cancelled|recovered|about the target|records of|Incus )/;
+const MESSAGES = /^(?:listening|refused|audit|deferred|recovered|about the target|records of|Incus )/;
 
 export async function runFuzz({ requests, seed, onProgress }: FuzzOptions): Promise<FuzzSummary> {
   const startedMs = performance.now();

@@ -7,12 +7,14 @@ import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import type { ErrorCode } from '../../src/errors.ts';
 import { type App, createApp } from '../../src/http/app.ts';
-import type { AppContext, UploadLimits } from '../../src/http/app-context.ts';
+import type { AppContext, AuditedRequest, UploadLimits } from '../../src/http/app-context.ts';
+import type { Access } from '../../src/http/authenticate.ts';
 import { HttpStats } from '../../src/http/http-stats.ts';
 import { createHttpServer } from '../../src/http/server.ts';
 import { Queue } from '../../src/queue/queue.ts';
 import type { QueueOptions } from '../../src/queue/queue-options.ts';
 import { Spool, type SpoolOptions } from '../../src/spool/spool.ts';
+import { TokenKeeper } from '../../src/spool/token-keeper.ts';
 import { MemoryTarget } from './memory-target.ts';
 
 export type Refusal = {
@@ -32,6 +34,8 @@ export type Harness = {
   readonly servers: readonly Server[];
   /** Every request that was refused, as the log would be told. */
   readonly refusals: Refusal[];
+  /** Everything that was done to a job, as the audit log would be told. */
+  readonly audits: AuditedRequest[];
   /** Names in the spool's directory of payload files. */
   payloadFiles(): string[];
   /** What the disk still has for sale, reservations taken off. */
@@ -43,6 +47,8 @@ export type HarnessOptions = {
   readonly limits?: Partial<UploadLimits>;
   readonly queue?: Partial<QueueOptions>;
   readonly spool?: Partial<SpoolOptions>;
+  /** Of the TCP listener. */
+  readonly tcpAccess?: Access;
   /** A state directory of an earlier harness, which is then not removed. */
   readonly stateDir?: string;
 };
@@ -76,10 +82,12 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     ...options.queue,
   });
   const refusals: Refusal[] = [];
+  const audits: AuditedRequest[] = [];
   const context: AppContext = {
     spool,
     queue,
     stats: new HttpStats(),
+    tokens: new TokenKeeper(stateDir, nowMs, () => undefined),
     version: '0.0.0-test',
     target: 'memory',
     startedAtMs: nowMs(),
@@ -94,11 +102,15 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     closing: false,
     draining: false,
     waiting: new Set(),
+    onAudit: (about) => audits.push(about),
     onRefused: ({ peer, method, url, error }) => refusals.push({ peer, method, url, code: error.code }),
   };
   const app = createApp(context);
   queue.start();
-  const servers = [createHttpServer(app, null), createHttpServer(app, null)] as const;
+  const servers = [
+    createHttpServer(app, null, () => 'open'),
+    createHttpServer(app, null, () => options.tcpAccess ?? 'open'),
+  ] as const;
   const socketPath = join(directory, 'socket');
   servers[0].listen(socketPath);
   servers[1].listen(0, '127.0.0.1');
@@ -114,6 +126,7 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
     app,
     servers,
     refusals,
+    audits,
     payloadFiles: () => readdirSync(join(stateDir, 'payloads')),
     reservedBytes: () => reservedBytes(spool),
     close: async () => {

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { CodedError } from '../../src/errors.ts';
+import { Caller } from '../../src/http/caller.ts';
 import { codedError, draftOf, sameDestination } from '../../src/http/upload-draft.ts';
+import { UNLIMITED } from '../../src/protocol/scope.ts';
 import { decodeUploadHeaders } from '../../src/protocol/upload-headers.ts';
 import { createRecord } from '../../src/spool/create-record.ts';
 import type { Draft } from '../../src/spool/spool.ts';
@@ -13,7 +15,7 @@ function systemError(code: string): Error {
 function draft(path: string, sourceName: string, key = 'k', submittedBy: string | null = null): Draft {
   const headers = { 'X-Container-Name': 'c1', 'X-File-Path': path, 'X-Host-Path': sourceName };
   const rawHeaders = Object.entries({ ...headers, 'Idempotency-Key': key }).flat();
-  return draftOf(decodeUploadHeaders(rawHeaders), submittedBy);
+  return draftOf(decodeUploadHeaders(rawHeaders), new Caller(submittedBy, UNLIMITED));
 }
 
 test('draftOf() keeps the keys of two senders apart, and short', () => {
