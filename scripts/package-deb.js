@@ -1,5 +1,5 @@
 /**
- * npm run package:deb [-- --out DIR]: build/incus-upload_VERSION_ARCH.deb from dist/, by dpkg-deb alone.
+ * npm run package:deb [-- --out DIR] [--no-build]: build/incus-upload_VERSION_ARCH.deb from dist/, by dpkg-deb alone.
  *
  *   /usr/lib/incus-upload        dist/ with bin/ and the packages it needs at run time
  *   /usr/bin                     links to its launchers
@@ -31,7 +31,13 @@ import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
 import { build, ensureInstalled, root } from './prepare.js';
 
-const { values } = parseArgs({ options: { out: { type: 'string', default: join(root, 'build') } } });
+const { values } = parseArgs({
+  options: {
+    out: { type: 'string', default: join(root, 'build') },
+    // Takes dist/ as it is.
+    'no-build': { type: 'boolean', default: false },
+  },
+});
 
 /** Node's names of what Debian calls amd64 and arm64; lmdb has its binaries for these. */
 const ARCHITECTURES = { x64: 'amd64', arm64: 'arm64', arm: 'armhf' };
@@ -49,7 +55,7 @@ const { version } = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8'))
 const architecture = ARCHITECTURES[process.arch];
 if (architecture === undefined) fail(`there is no lmdb for ${process.arch}`);
 ensureInstalled();
-build();
+if (!values['no-build']) build();
 
 const epoch = process.env.SOURCE_DATE_EPOCH || output('git', ['log', '-1', '--format=%ct']);
 const time = new Date(Number(epoch) * 1000);
