@@ -54,7 +54,7 @@ const ROOMS: Readonly<Record<string, Room>> = {
   },
   client: {
     rooms: ['base', 'protocol'],
-    packages: ['undici', 'yaml'],
+    packages: ['undici', 'yaml', 'fzstd', 'ignore'],
     reason: 'it knows the daemon by its protocol only',
   },
   cli: {
@@ -68,6 +68,8 @@ const ROOMS: Readonly<Record<string, Room>> = {
 const PACKAGE_FILES: Readonly<Record<string, { readonly file: RegExp; readonly reason: string }>> = {
   chalk: { file: /^src\/cli\/printer/, reason: 'how things look is decided in one place' },
   ora: { file: /^src\/cli\/printer/, reason: 'how things look is decided in one place' },
+  fzstd: { file: /^src\/client\/decompress/, reason: 'most uploads must not load it' },
+  ignore: { file: /^src\/client\/path-filter/, reason: 'most uploads must not load it' },
   undici: {
     file: /^src\/(?:client|delivery\/incus)\//,
     reason: 'in delivery only Incus is spoken to over the network',

@@ -55,8 +55,9 @@ function codeOf(error: unknown): keyof typeof ERRORS {
 
 function describeFailure(error: unknown, about: ErrorAbout): string {
   const what = printable(messageOf(error)).replace(/\.$/, '');
-  // A message of the file system names its file already.
-  const name = about.source === undefined ? undefined : printable(about.source);
+  // A message of the file system names its file already, which may be one in the directory that is sent.
+  const named = about.source === undefined || codeOf(error) === 'source_unreadable';
+  const name = named ? undefined : printable(about.source ?? '');
   return `incus-upload: ${name === undefined || what.includes(name) ? '' : `${name}: `}${what}`;
 }
 

@@ -1,4 +1,5 @@
 import { Command, CommanderError, Option } from 'commander';
+import type { FilterRule } from '../client/path-filter.ts';
 import { JOB_STATES } from '../protocol/job.ts';
 import type { GlobalFlags } from './context.ts';
 import { parseCount, parseId, parseModeOption, parseTimeout } from './option-values.ts';
@@ -30,11 +31,14 @@ export function createProgram(finish: (exitStatus: number) => void): Command {
     return command;
   };
 
+  const rules: FilterRule[] = [];
+  const addRule = (kind: FilterRule['kind']) => (value: string) => rules.push({ kind, value });
+
   add('push <source...>', 'send files into an instance')
     .usage('[options] SOURCE... DESTINATION')
     .addHelpText(
       'after',
-      '\nDESTINATION is INSTANCE:/path or INSTANCE/path. A path that ends in / is a directory; several sources need one.\nThe source - is standard input.',
+      '\nDESTINATION is INSTANCE:/path or INSTANCE/path. A path that ends in / is a directory; several sources need one.\nThe source - is standard input. With -r a directory goes into the destination under its own name, the contents of DIR/. without it.',
     )
     .option('-w, --wait', 'wait until the files are delivered or have failed')
     .option('--timeout <duration>', 'wait no longer than this, such as 90s or 1h30m', parseTimeout)
@@ -46,9 +50,15 @@ export function createProgram(finish: (exitStatus: number) => void): Command {
     .option('--gid <id>', 'numeric group of the file there', parseId, 0)
     .option('-p, --create-dirs', 'make missing parent directories (the default)')
     .option('--no-create-dirs', 'fail when the parent directory is missing')
+    .option('-r, --recursive', 'send directories with all that is in them')
+    .option('-L, --dereference', 'with -r: send what symbolic links lead to')
+    .option('--exclude <glob>', 'with -r: leave out what matches, as in gitignore(5)', addRule('exclude'))
+    .option('--include <glob>', 'with -r: do not leave it out; the last match counts', addRule('include'))
+    .option('--exclude-from <file>', 'with -r: read such patterns from a file', addRule('exclude-from'))
+    .option('--extract', 'unpack the source there, a .tar, .tar.gz or .tar.zst')
     .action(async (operands: string[], _options: unknown, command: Command) => {
       const { runPush } = await import('./push.ts');
-      finish(await runPush(operands, command.opts(), globalFlags(command)));
+      finish(await runPush(operands, { ...command.opts(), rules }, globalFlags(command)));
     });
 
   add('jobs', 'list jobs, newest first')

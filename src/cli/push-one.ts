@@ -1,4 +1,3 @@
-import { formatSize } from '../base/size.ts';
 import type { Connection } from '../client/connection.ts';
 import { withRetries } from '../client/retry.ts';
 import type { Source } from '../client/source.ts';
@@ -10,7 +9,14 @@ import type { GlobalFlags } from './context.ts';
 import { monotonicMs } from './monotonic-clock.ts';
 import { type Output, printable } from './output.ts';
 import type { PushOptions } from './push-options.ts';
-import { describeAhead, isLost, type JobView, type Transfer, type TransferView } from './transfer.ts';
+import {
+  describeAhead,
+  describeSize,
+  isLost,
+  type JobView,
+  type Transfer,
+  type TransferView,
+} from './transfer.ts';
 
 type Slot = <T>(work: () => Promise<T>) => Promise<T>;
 
@@ -141,7 +147,7 @@ function interruptedWhileSending(error: unknown, { source, transfer }: Push): un
 function acceptedLine({ transfer, flags }: Push, { id, jobText }: Accepted, job: JobView): string {
   if (flags.quiet) return id;
   if (flags.json) return jobText.trim();
-  const size = transfer.sizeBytes === undefined ? '' : formatSize(transfer.sizeBytes);
+  const size = describeSize(transfer);
   return printable(`${id} ${job.state} ${transfer.destination} (${size}${describeAhead(job.ahead)})`);
 }
 

@@ -1,3 +1,5 @@
+import type { FilterRule } from '../client/path-filter.ts';
+
 export type PushOptions = {
   readonly wait?: boolean;
   /** Milliseconds. */
@@ -9,4 +11,9 @@ export type PushOptions = {
   readonly uid: number;
   readonly gid: number;
   readonly createDirs: boolean;
+  readonly recursive?: boolean;
+  readonly dereference?: boolean;
+  readonly extract?: boolean;
+  /** What --exclude, --include and --exclude-from say, in their order. */
+  readonly rules: readonly FilterRule[];
 };

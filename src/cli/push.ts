@@ -1,5 +1,5 @@
-import { type Stats, statSync } from 'node:fs';
-import { type FileSource, openFileSource } from '../client/file-source.ts';
+import { lstatSync, type Stats, statSync } from 'node:fs';
+import { openFileSource } from '../client/file-source.ts';
 import type { Source } from '../client/source.ts';
 import { createStreamSource } from '../client/stream-source.ts';
 import { CodedError } from '../errors.ts';
@@ -10,7 +10,7 @@ import { connect, type GlobalFlags, projectOf } from './context.ts';
 import { watchInterruption } from './interruption.ts';
 import { destinationOf } from './job-line.ts';
 import type { Totals } from './live-view.ts';
-import { createOutput, exitStatusOf } from './output.ts';
+import { createOutput, exitStatusOf, type Output } from './output.ts';
 import { pushOne } from './push-one.ts';
 import type { PushOptions } from './push-options.ts';
 import { createSlots } from './slots.ts';
@@ -31,27 +31,33 @@ export async function runPush(
   const project = projectOf(flags) ?? 'default';
   const connection = connect(flags);
   const interruption = watchInterruption();
-  const view = await openView(output, flags, () => totalsOf(sources));
+  const items = await itemsOf(sources, options, {
+    output,
+    warn: !flags.quiet && !flags.json,
+    signal: interruption.signal,
+  });
+  const view = await openView(output, flags, () => totalsOf(items));
   const inSendSlot = createSlots(options.jobs);
   const inWaitSlot = createSlots(WATCHED_JOBS);
 
   const interrupted: CodedError[] = [];
 
-  const send = async (path: string): Promise<number> => {
+  const send = async ({ name, open }: Item): Promise<number> => {
     let source: Source | undefined;
     try {
       interruption.signal.throwIfAborted();
-      const opened = openSource(path);
+      const opened = await open();
       source = opened;
       const request = requestFor(opened, destination, project, options);
-      const transfer = createTransfer(opened.name, destinationOf(request), opened.sizeBytes);
+      const shown = opened.extract === undefined ? request : { ...request, sourceName: '' };
+      const transfer = createTransfer(opened.name, destinationOf(shown), opened.sizeBytes, opened.files);
       return await pushOne({
         ...{ connection, source: opened, request, transfer, view, output, flags },
         ...{ options, inSendSlot, inWaitSlot, signal: interruption.signal },
       });
     } catch (error) {
       if (error instanceof CodedError && error.code === 'interrupted') interrupted.push(error);
-      else output.fail(error, { source: path });
+      else output.fail(error, { source: name });
       return exitStatusOf(error);
     } finally {
       await source?.close();
@@ -61,7 +67,7 @@ export async function runPush(
   // Files are opened when their turn comes, so that a long list does not use up the descriptors.
   const inOpenSlot = createSlots(options.jobs + WATCHED_JOBS);
   try {
-    const statuses = await Promise.all(sources.map((path) => inOpenSlot(() => send(path))));
+    const statuses = await Promise.all(items.map((item) => inOpenSlot(() => send(item))));
     view.close();
     if (interrupted.length > 0) {
       output.fail(summaryOf(interrupted, statuses));
@@ -87,13 +93,33 @@ function summaryOf(interrupted: readonly CodedError[], statuses: readonly number
   );
 }
 
-/** For the line that shows all: a source that cannot be looked at fails later, with its reason. */
-function totalsOf(sources: readonly string[]): Totals {
-  let bytes = 0;
-  for (const path of sources) {
-    if (path !== '-') bytes += statOf(path)?.size ?? 0;
+/** What becomes one job. */
+type Item = { readonly name: string; readonly open: () => Source | Promise<Source> };
+
+/** Sources one by one, or all of them as one tree when a directory is among them. */
+async function itemsOf(
+  sources: readonly string[],
+  options: PushOptions,
+  context: { readonly output: Output; readonly warn: boolean; readonly signal: AbortSignal },
+): Promise<Item[]> {
+  if (options.extract === true) {
+    const { openArchive } = await import('./push-tree.ts');
+    return sources.map((path) => ({ name: path, open: () => openArchive(openSource(path)) }));
   }
-  return { files: sources.length, bytes };
+  if (options.recursive === true && sources.some(isTree)) {
+    const { openTree, treeName } = await import('./push-tree.ts');
+    return [{ name: treeName(sources), open: () => openTree(sources, options, context) }];
+  }
+  return sources.map((path) => ({ name: path, open: () => openSource(path) }));
+}
+
+/** For the line that shows all: a source that cannot be looked at fails later, with its reason. */
+function totalsOf(items: readonly Item[]): Totals {
+  let bytes = 0;
+  for (const { name } of items) {
+    if (name !== '-') bytes += statOf(name)?.size ?? 0;
+  }
+  return { files: items.length, bytes };
 }
 
 function readOperands(
@@ -118,16 +144,45 @@ function readOperands(
   if (sources.filter((source) => source === '-').length > 1) {
     throw new CodedError('usage', 'Standard input can be sent only once');
   }
+  if (options.timeout !== undefined && options.wait !== true) {
+    throw new CodedError('usage', '--timeout limits the waiting and needs --wait');
+  }
+  checkTreeOptions(sources, options);
+  if (options.extract === true || sources.some((source) => options.recursive === true && isTree(source))) {
+    return { sources, destination };
+  }
   refuseSameNames(sources);
   if (sources.includes('-') && destination.path.endsWith('/')) {
     throw new CodedError('usage', 'Standard input has no name: give the path of a file as destination');
   }
-  if (options.timeout !== undefined && options.wait !== true) {
-    throw new CodedError('usage', '--timeout limits the waiting and needs --wait');
-  }
   // A directory among the sources is a mistake of the command line, so nothing is sent at all.
   for (const source of sources) if (source !== '-') refuseDirectory(source);
   return { sources, destination };
+}
+
+function checkTreeOptions(sources: readonly string[], options: PushOptions): void {
+  const { recursive = false, extract = false, dereference = false, rules, mode } = options;
+  const refuse = (message: string): never => {
+    throw new CodedError('usage', message);
+  };
+  if (recursive && extract) refuse('--extract takes archives and --recursive directories: give one of them');
+  if (!recursive && dereference) refuse('--dereference is for directories and needs --recursive');
+  if (!recursive && rules.length > 0) refuse(`--${rules[0]?.kind} is for directories and needs --recursive`);
+  const tree = recursive && sources.some(isTree);
+  if (mode !== undefined && (tree || extract))
+    refuse('--mode is for files; directories and archives have modes');
+  if (tree && sources.includes('-')) refuse('Standard input has no name: push it without the directories');
+  if (!extract) return;
+  for (const source of sources) {
+    if (statOf(source)?.isDirectory() === true) refuse(`${source} is a directory; send it with --recursive`);
+  }
+}
+
+/** A link too: with --recursive it is sent as one. */
+function isTree(source: string): boolean {
+  if (source === '-') return false;
+  if (statOf(source)?.isDirectory() === true) return true;
+  return lstatSync(source, { throwIfNoEntry: false })?.isSymbolicLink() === true;
 }
 
 /** In one directory one of them would replace the other. */
@@ -147,10 +202,7 @@ function refuseSameNames(sources: readonly string[]): void {
 
 function refuseDirectory(path: string): void {
   if (statOf(path)?.isDirectory() !== true) return;
-  throw new CodedError(
-    'usage',
-    `${path} is a directory, and directories are not supported yet; pack it: tar -cf - ${path} | incus-upload push - INSTANCE:/path.tar`,
-  );
+  throw new CodedError('usage', `${path} is a directory; send it with all that is in it by --recursive`);
 }
 
 function statOf(path: string): Stats | undefined {
@@ -161,21 +213,24 @@ function statOf(path: string): Stats | undefined {
   }
 }
 
-function openSource(path: string): Source | FileSource {
+function openSource(path: string): Source {
   return path === '-' ? createStreamSource('standard input', process.stdin) : openFileSource(path);
 }
 
 function requestFor(
-  source: Source | FileSource,
+  source: Source,
   destination: Destination,
   project: string,
   options: PushOptions,
 ): UploadRequest {
+  const { instance, path } = destination;
+  const tree = source.extract !== undefined;
   return {
-    ...destination,
+    instance,
+    path: tree && !path.endsWith('/') ? `${path}/` : path,
     project,
-    sourceName: source.sizeBytes === undefined ? '' : baseName(source.name),
-    mode: options.mode ?? ('mode' in source ? source.mode : 0o644),
+    sourceName: source.sentName ?? (source.sizeBytes === undefined ? '' : baseName(source.name)),
+    mode: options.mode ?? source.mode ?? 0o644,
     uid: options.uid,
     gid: options.gid,
     createDirs: options.createDirs !== false,

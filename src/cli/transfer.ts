@@ -15,14 +15,16 @@ export type JobView = Pick<
   | 'bytesDelivered'
   | 'size'
   | 'error'
->;
+> & { readonly filesTotal?: number | null; readonly filesDone?: number | null };
 
-/** One file on its way, as it is shown. Times are milliseconds of a clock that does not jump. */
+/** One file, or one tree of files, on its way, as it is shown. Times are milliseconds of a clock that does not jump. */
 export type Transfer = {
   readonly name: string;
   /** `INSTANCE:/path` with the file's own name. */
   readonly destination: string;
   sizeBytes: number | undefined;
+  /** Of a tree, as far as it is known how many files it has. */
+  readonly files: number | undefined;
   phase: 'pending' | 'hashing' | 'sending' | 'retrying' | 'accepted' | 'refused';
   bytesSent: number;
   startedAtMs: number;
@@ -41,11 +43,17 @@ export type TransferView = {
   close(): void;
 };
 
-export function createTransfer(name: string, destination: string, sizeBytes: number | undefined): Transfer {
+export function createTransfer(
+  name: string,
+  destination: string,
+  sizeBytes: number | undefined,
+  files?: number,
+): Transfer {
   return {
     name,
     destination,
     sizeBytes,
+    files,
     phase: 'pending',
     bytesSent: 0,
     startedAtMs: 0,
@@ -72,7 +80,7 @@ export function describeTransfer(transfer: Transfer, nowMs: number, wallMs: numb
     case 'sending':
       return transfer.sizeBytes === undefined
         ? `sending to ${transfer.destination}`
-        : `sending ${formatSize(transfer.sizeBytes)} to ${transfer.destination}`;
+        : `sending ${describeSize(transfer)} to ${transfer.destination}`;
     case 'retrying': {
       const leftMs = Math.max(0, (transfer.retryAtMs ?? nowMs) - nowMs);
       return `${trimmed(transfer.error?.message ?? 'failed')}; next try in ${formatDuration(leftMs)}`;
@@ -103,6 +111,22 @@ function describeJob(transfer: Transfer, job: JobView, wallMs: number): string {
     case 'cancelled':
       return 'cancelled';
   }
+}
+
+/** `56 MiB`, or `1,234 files, 56 MiB` of a tree. */
+export function describeSize({ files, sizeBytes }: Pick<Transfer, 'files' | 'sizeBytes'>): string {
+  const size = sizeBytes === undefined ? '' : formatSize(sizeBytes);
+  return [files === undefined ? '' : formatFiles(files), size].filter((text) => text !== '').join(', ');
+}
+
+/** `1 file`, `1,234 files`. */
+export function formatFiles(files: number): string {
+  return files === 1 ? '1 file' : `${formatCount(files)} files`;
+}
+
+/** With commas between the thousands. */
+export function formatCount(count: number): string {
+  return String(count).replace(/\B(?=(?:\d{3})+$)/g, ',');
 }
 
 /** `, next` or `, 3 ahead`, or nothing where it is not known. */

@@ -1,6 +1,7 @@
 import { type BigIntStats, closeSync, constants, fstatSync, openSync, read, readSync } from 'node:fs';
-import { CodedError, messageOf, systemCode } from '../errors.ts';
+import { CodedError } from '../errors.ts';
 import type { Source } from './source.ts';
+import { changedError, unreadable } from './source-error.ts';
 
 /** Files up to this size are read at once and sent in one piece. */
 const SINGLE_PIECE_BYTES = 256 * 1024;
@@ -8,11 +9,7 @@ const PIECE_BYTES = 512 * 1024;
 /** One piece on its way to the socket, one being read ahead. */
 const PIECES = 2;
 
-export type FileSource = Source & {
-  readonly sizeBytes: number;
-  /** Permission bits of the file. */
-  readonly mode: number;
-};
+export type FileSource = Source & { readonly sizeBytes: number; readonly mode: number };
 
 /**
  * Opens a regular file for sending. Anything else (a directory, a device, a pipe) and what cannot be opened is
@@ -130,23 +127,4 @@ function fill(fd: number, path: string, buffer: Buffer, offset: number): Promise
     };
     step(0);
   });
-}
-
-function changedError(path: string): CodedError {
-  return new CodedError(
-    'source_unreadable',
-    `${path} changed while it was read, so nothing was sent; push it again when nothing writes to it`,
-  );
-}
-
-function unreadable(path: string, error: unknown): CodedError {
-  const reasons: Readonly<Record<string, string>> = {
-    ENOENT: 'there is no such file',
-    EACCES: 'permission denied',
-    EISDIR: 'it is a directory',
-    ELOOP: 'too many symbolic links',
-    ENOTDIR: 'a part of the path is no directory',
-  };
-  const why = reasons[systemCode(error) ?? ''] ?? messageOf(error);
-  return new CodedError('source_unreadable', `Cannot read ${path}: ${why}`, { cause: error });
 }

@@ -6,6 +6,14 @@ export type Source = {
   readonly sizeBytes: number | undefined;
   /** Whether `body` can be called (again): false once bytes are gone that cannot be read a second time. */
   readonly rewindable: boolean;
+  /** Permission bits, where there is one file that has them. */
+  readonly mode?: number;
+  /** Set when the bytes are an archive that is to be unpacked. */
+  readonly extract?: 'tar';
+  /** How many files the archive holds, where that is known. */
+  readonly files?: number;
+  /** The name that the daemon is told, where it is not the base name of `name`. */
+  readonly sentName?: string;
   /**
    * The bytes from the beginning: in one piece when they are few. A piece of an iteration is valid only until the next
    * one is asked for. Rejects with `source_unreadable`, also when a file changed while it was read; the last bytes are

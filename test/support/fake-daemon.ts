@@ -18,6 +18,8 @@ export type ReceivedUpload = {
   readonly headers: IncomingMessage['headers'];
   readonly sizeBytes: number;
   readonly sha256: string;
+  /** The archive of an upload that asks for `X-Extract`. */
+  readonly archive: Buffer | undefined;
 };
 
 export type Refusal = {
@@ -111,10 +113,12 @@ export async function startFakeDaemon(socketPath?: string): Promise<FakeDaemon> 
     const refusal = daemon.refusals.shift();
     const upload = decodeUploadHeaders(request.rawHeaders);
     const hash = createHash('sha256');
+    const archive: Buffer[] | undefined = request.headers['x-extract'] === 'tar' ? [] : undefined;
     let sizeBytes = 0;
     if (refusal === undefined || refusal.afterBytes !== 0) {
       for await (const piece of request.iterator({ destroyOnReturn: false })) {
         hash.update(piece as Buffer);
+        archive?.push(piece as Buffer);
         sizeBytes += (piece as Buffer).length;
         if (daemon.pieceDelayMs > 0) await new Promise((resolve) => setTimeout(resolve, daemon.pieceDelayMs));
         if (refusal?.afterBytes !== undefined && sizeBytes >= refusal.afterBytes) break;
@@ -135,7 +139,13 @@ export async function startFakeDaemon(socketPath?: string): Promise<FakeDaemon> 
     }
     const sha256 = hash.digest('hex');
     if (upload.sha256 !== null && upload.sha256 !== sha256) throw new CodedError('digest_mismatch');
-    daemon.uploads.push({ request: upload, headers: request.headers, sizeBytes, sha256 });
+    daemon.uploads.push({
+      request: upload,
+      headers: request.headers,
+      sizeBytes,
+      sha256,
+      archive: archive && Buffer.concat(archive),
+    });
     sequence = nextSequence(sequence, Date.now());
     const id = encodeJobId(sequence);
     daemon.jobs.set(id, newJob(id, upload, sizeBytes, [...daemon.jobs.values()]));
