@@ -9,6 +9,8 @@ export function completeInBash(commands: readonly CompletedCommand[]): string {
       options.filter(({ value }) => value !== undefined).flatMap((o) => o.names),
     ),
   );
+  const all = commands.flatMap(({ options }) => options);
+  const withFile = new Set(all.filter(({ value }) => value === 'file').flatMap((option) => option.names));
   const cases = commands.map(
     ({ name, options, operand }) =>
       `    ${name})
@@ -35,8 +37,8 @@ _incus_upload() {
   done
   case $previous in
     --state) mapfile -t COMPREPLY < <(compgen -W "${JOB_STATES.join(' ')}" -- "$word"); return ;;
-    --token-file) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
-    ${[...withValue].filter((name) => name !== '--state' && name !== '--token-file').join(' | ')}) return ;;
+    ${[...withFile].join(' | ')}) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
+    ${[...withValue].filter((name) => name !== '--state' && !withFile.has(name)).join(' | ')}) return ;;
   esac
   case $command in
     "")

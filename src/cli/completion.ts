@@ -17,6 +17,13 @@ const OPERANDS: Readonly<Record<string, Operand>> = {
   help: 'command',
 };
 
+/** What values of options can be; of those that are not named nothing is known. */
+const VALUES: Readonly<Record<string, Operand>> = {
+  '--state': 'state',
+  '--token-file': 'file',
+  '--exclude-from': 'file',
+};
+
 /** `completion SHELL`: a script made of the commands and options there are; it asks the daemon for job ids. */
 export async function runCompletion(shell: string, program: Command, flags: GlobalFlags): Promise<number> {
   const output = createOutput(flags);
@@ -50,6 +57,6 @@ const HELP: CompletedOption = { names: ['-h', '--help'], description: 'print hel
 function optionOf(option: Option): CompletedOption {
   const names = [option.short, option.long].filter((name) => name !== undefined);
   const takesValue = option.required || option.optional;
-  const value = option.long === '--state' ? 'state' : option.long === '--token-file' ? 'file' : 'none';
+  const value = VALUES[option.long ?? ''] ?? 'none';
   return { names, description: option.description, value: takesValue ? value : undefined };
 }

@@ -41,6 +41,10 @@ export async function pushOne(push: Push): Promise<number> {
   let accepted: Accepted;
   try {
     accepted = await push.inSendSlot(() => send(push));
+    if (push.source.extract !== undefined) {
+      const { checkExtract } = await import('./check-extract.ts');
+      await checkExtract(push.connection, accepted);
+    }
   } catch (error) {
     transfer.phase = 'refused';
     transfer.finishedAtMs = monotonicMs();

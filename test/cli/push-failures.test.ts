@@ -112,7 +112,7 @@ test('push exits 66 for a source that cannot be read, and sends the others', asy
 test('push exits 64 for what cannot be meant, and sends nothing', async () => {
   const directory = join(client.directory, 'dir');
   for (const [args, expected] of [
-    [[directory, 'web:/x'], /is a directory, and directories are not supported yet; pack it: tar/],
+    [[directory, 'web:/x'], /is a directory; send it with all that is in it by --recursive/],
     [[file, file, 'web:/x'], /Several sources need a directory.*end it with \//],
     [[file, file, 'web:/x/'], /Two sources are named .*push them one by one/],
     [['-', 'web:/x/'], /Standard input has no name/],

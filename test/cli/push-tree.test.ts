@@ -356,3 +356,12 @@ test('push --extract refuses what is no archive, or not a whole one', async () =
   assert.equal(daemon.jobs.size, 0);
   assert.equal((await push('--extract', '--mode', '600', 'a.tgz', 'web:/srv/')).status, 64);
 });
+
+test('push -r cancels what a daemon accepted that does not unpack archives', async () => {
+  make({ 'site/a': 'a' });
+  daemon.extracts = false;
+  const { status, stdout, stderr } = await push('-r', 'site', 'web:/srv/');
+  const [job] = daemon.jobs.values();
+  assert.deepEqual({ status, stdout, state: job?.state }, { status: 76, stdout: '', state: 'cancelled' });
+  assert.match(stderr, new RegExp(`does not unpack archives.*; ${job?.id} was cancelled`));
+});

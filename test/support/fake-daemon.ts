@@ -46,6 +46,8 @@ export type FakeDaemon = {
   onAccepted: (job: Job) => Partial<Job> | undefined;
   /** Milliseconds to wait between pieces of a body, to slow an upload down. */
   pieceDelayMs: number;
+  /** Whether archives are unpacked, as older daemons do not. */
+  extracts: boolean;
   /** The token that requests need, when set. */
   token: string | undefined;
   close(): Promise<void>;
@@ -64,6 +66,7 @@ export async function startFakeDaemon(socketPath?: string): Promise<FakeDaemon> 
     refusals: [],
     onAccepted: () => undefined,
     pieceDelayMs: 0,
+    extracts: true,
     token: undefined,
     update(id, change) {
       const job = daemon.jobs.get(id);
@@ -151,7 +154,8 @@ export async function startFakeDaemon(socketPath?: string): Promise<FakeDaemon> 
     daemon.jobs.set(id, newJob(id, upload, sizeBytes, [...daemon.jobs.values()]));
     response.setHeader('Location', `/v1/jobs/${id}`);
     response.setHeader('X-Job-Id', id);
-    send(response, 202, encodeJob(daemon.jobs.get(id) as Job));
+    const extract = archive !== undefined && daemon.extracts ? { extract: 'tar' } : {};
+    send(response, 202, { ...encodeJob(daemon.jobs.get(id) as Job), ...extract });
     const change = daemon.onAccepted(daemon.jobs.get(id) as Job);
     if (change !== undefined) daemon.update(id, change);
   };
