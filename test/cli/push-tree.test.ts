@@ -1,21 +1,12 @@
 import assert from 'node:assert/strict';
 import { execFileSync, spawnSync } from 'node:child_process';
-import { createHash, randomBytes } from 'node:crypto';
-import {
-  chmodSync,
-  lstatSync,
-  mkdirSync,
-  mkdtempSync,
-  readdirSync,
-  readFileSync,
-  readlinkSync,
-  symlinkSync,
-  writeFileSync,
-} from 'node:fs';
+import { randomBytes } from 'node:crypto';
+import { chmodSync, lstatSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { type BuiltClient, buildClient, type Ended } from '../support/built-client.ts';
 import { type FakeDaemon, startFakeDaemon } from '../support/fake-daemon.ts';
+import { type Files, listFiles, makeFiles } from '../support/file-tree.ts';
 
 let client: BuiltClient;
 let daemon: FakeDaemon;
@@ -35,36 +26,13 @@ afterEach(() => daemon.close());
 const push = (...args: string[]): Promise<Ended> =>
   client.run(['--url', daemon.url, 'push', ...args], { cwd: place });
 
-/** Makes files: their text by name; a name that ends in `/` is an empty directory, a value `-> x` a link. */
-function make(files: Readonly<Record<string, string | Buffer>>): void {
-  for (const [name, content] of Object.entries(files)) {
-    const path = join(place, name);
-    mkdirSync(name.endsWith('/') ? path : join(path, '..'), { recursive: true });
-    if (name.endsWith('/')) continue;
-    if (typeof content === 'string' && content.startsWith('-> ')) symlinkSync(content.slice(3), path);
-    else writeFileSync(path, content, { mode: 0o644 });
-  }
-}
-
-/** Kind, mode and content of all below a directory, by name. */
-function listing(directory: string): Record<string, string> {
-  const found: Record<string, string> = {};
-  for (const name of (readdirSync(directory, { recursive: true }) as string[]).sort()) {
-    const path = join(directory, name);
-    const stats = lstatSync(path);
-    const mode = (stats.mode & 0o7777).toString(8);
-    if (stats.isSymbolicLink()) found[name] = `-> ${readlinkSync(path)}`;
-    else if (stats.isDirectory()) found[name] = `directory ${mode}`;
-    else found[name] = `${mode} ${createHash('sha256').update(readFileSync(path)).digest('hex')}`;
-  }
-  return found;
-}
+const make = (files: Files): void => makeFiles(place, files);
 
 /** What the system's tar makes of an upload. */
 function unpacked(index = 0): Record<string, string> {
   const directory = mkdtempSync(join(client.directory, 'unpacked-'));
   execFileSync('tar', ['-xpf', '-', '-C', directory], { input: daemon.uploads[index]?.archive });
-  return listing(directory);
+  return listFiles(directory);
 }
 
 function names(index = 0): string[] {
@@ -94,7 +62,7 @@ test('push -r sends a tree as one archive: modes, links, empty directories, long
   assert.equal(status, 0, stderr);
   assert.match(stdout, /^\w{11} queued web:\/srv\/ \(309 files, [\d.]+ MiB, next in line\)\n$/);
   assert.match(stderr, /^site: sending 309 files, [\d.]+ MiB to web:\/srv\/\nsite: queued as/);
-  assert.deepEqual(unpacked(), listing(place));
+  assert.deepEqual(unpacked(), listFiles(place));
   const [upload] = daemon.uploads;
   assert.equal(daemon.uploads.length, 1);
   assert.equal(Number(upload?.headers['content-length']), upload?.sizeBytes);
@@ -292,69 +260,8 @@ test('push -r refuses a file that changes meanwhile, and sends the same again af
   );
   const { status, stderr } = await push('--checksum', '-r', 'site', 'web:/d/');
   assert.equal(status, 0, stderr);
-  assert.deepEqual(unpacked(), listing(place));
+  assert.deepEqual(unpacked(), listFiles(place));
   assert.equal(daemon.uploads[0]?.request.sha256, daemon.uploads[0]?.sha256);
-});
-
-test('push --extract sends archives of all kinds as a plain one', async () => {
-  make({ 'site/a': 'a', 'site/b/c': randomBytes(700_000), 'site/l': '-> a' });
-  const options = { cwd: place };
-  execFileSync('tar', ['-cf', 'a.tar', 'site'], options);
-  execFileSync('tar', ['-czf', 'a.tgz', 'site'], options);
-  execFileSync('zstd', ['-q', 'a.tar', '-o', 'a.tar.zst'], options);
-  execFileSync('zstd', ['-q', '-19', '--no-check', 'a.tar', '-o', 'named-wrongly.gz'], options);
-  writeFileSync(join(place, 'empty.tar'), Buffer.alloc(10240));
-  const archives = ['a.tar', 'a.tgz', 'a.tar.zst', 'named-wrongly.gz'];
-  for (const archive of archives) {
-    for (const standardInput of [false, true]) {
-      daemon.uploads.length = 0;
-      const source = standardInput ? '-' : archive;
-      const { status, stdout, stderr } = await client.run(
-        ['--url', daemon.url, 'push', '--extract', source, 'web:/srv'],
-        { cwd: place, stdin: standardInput ? readFileSync(join(place, archive)) : '' },
-      );
-      assert.equal(status, 0, stderr);
-      assert.match(stdout, /queued web:\/srv\/ \(/);
-      const [upload] = daemon.uploads;
-      assert.deepEqual(upload?.archive, readFileSync(join(place, 'a.tar')), archive);
-      assert.equal(upload?.request.path, '/srv/');
-      assert.equal(upload?.headers['content-length'] !== undefined, source === 'a.tar');
-    }
-  }
-  assert.equal((await push('--extract', 'empty.tar', 'web:/srv/')).status, 0);
-});
-
-test('push --extract refuses what is no archive, or not a whole one', async () => {
-  make({ 'site/a': randomBytes(400_000), text: 'hello'.repeat(1000), nothing: '' });
-  const options = { cwd: place };
-  execFileSync('tar', ['-czf', 'a.tgz', 'site'], options);
-  execFileSync('tar', ['-I', 'zstd', '-cf', 'a.tar.zst', 'site'], options);
-  execFileSync('gzip', ['-k', 'text'], options);
-  const cut = (name: string): void =>
-    writeFileSync(join(place, `cut-${name}`), readFileSync(join(place, name)).subarray(0, 300_000));
-  cut('a.tgz');
-  cut('a.tar.zst');
-  const broken = readFileSync(join(place, 'a.tgz'));
-  broken.fill(0x55, 200_000, 200_100);
-  writeFileSync(join(place, 'broken.tgz'), broken);
-  writeFileSync(join(place, 'a.tar.xz'), Buffer.from('fd377a585a000004', 'hex'));
-  for (const [source, reason, exit] of [
-    ['text', /text is no tar archive, neither plain nor compressed/, 66],
-    ['nothing', /nothing is no tar archive/, 66],
-    ['text.gz', /text\.gz is compressed by gzip, but holds no tar archive/, 66],
-    ['cut-a.tgz', /cut-a\.tgz: its gzip data is damaged or cut off/, 66],
-    ['cut-a.tar.zst', /cut-a\.tar\.zst: its zstd data is damaged or cut off/, 66],
-    ['broken.tgz', /broken\.tgz: its gzip data is damaged/, 66],
-    ['a.tar.xz', /compressed by xz, .*xz -dc FILE \| incus-upload push --extract -/, 66],
-    ['site', /site is a directory; send it with --recursive/, 64],
-    ['none.tar', /Cannot read none\.tar: there is no such file/, 66],
-  ] as const) {
-    const { status, stderr } = await push('--extract', source, 'web:/srv/');
-    assert.match(stderr, reason);
-    assert.equal(status, exit);
-  }
-  assert.equal(daemon.jobs.size, 0);
-  assert.equal((await push('--extract', '--mode', '600', 'a.tgz', 'web:/srv/')).status, 64);
 });
 
 test('push -r cancels what a daemon accepted that does not unpack archives', async () => {
