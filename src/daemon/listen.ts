@@ -63,10 +63,12 @@ export async function openPassedListener(
   check: (address: ListenAddress) => void,
 ): Promise<Listener> {
   try {
-    server.listen({ fd: passed.fd });
-    await once(server, 'listening');
-    const address = server.address() === null ? await passedUnixAddress(passed) : boundAddress(server, kind);
+    const unixAddress = await passedUnixAddress(passed);
+    server.listen({ fd: passed.fd }, BACKLOG);
+    // In the same turn of the event loop: the first connection may be waiting.
+    const address = server.address() === null ? unixAddress : boundAddress(server, kind);
     check(address);
+    await once(server, 'listening');
     return { address, close: () => closeServer(server) };
   } catch (error) {
     if (server.listening) server.close();
@@ -142,7 +144,7 @@ function boundAddress(server: Server, kind: 'http' | 'https'): ListenAddress {
   return { kind, host: bound.address, port: bound.port };
 }
 
-/** Node does not tell the path of a unix socket that it was handed; the kernel's table does. */
+/** Node does not tell the path of a unix socket that it was handed; the kernel's table does. For others it is no answer. */
 async function passedUnixAddress({ fd, name }: PassedSocket): Promise<ListenAddress> {
   const link = await readlink(`/proc/self/fd/${fd}`);
   const inode = /^socket:\[(\d+)\]$/.exec(link)?.[1];

@@ -11,7 +11,7 @@ import { readGroupId } from './group.ts';
 import { type Listener, openListener, openPassedListener } from './listen.ts';
 import { formatListenAddress } from './listen-address.ts';
 import type { Log } from './log.ts';
-import { listenFds, type PassedSocket } from './systemd.ts';
+import { listenFds } from './systemd.ts';
 import { readTlsOptions } from './tls-options.ts';
 
 export type Listening = {
@@ -30,11 +30,14 @@ export async function openListeners(config: Config, app: App, log: Log): Promise
     if (isTls && tls === null) {
       throw new CodedError('config_invalid', `listen: socket ${socket.name} needs tls-cert and tls-key`);
     }
-    // Closed until its address is known.
+    // Closed until its address is known, which is before the first connection is taken.
     let access: Access = 'closed';
     const server = createHttpServer(app, isTls ? tls : null, () => access);
-    const listener = await openPassed(server, socket, isTls ? 'https' : 'http', config);
-    access = accessOf(listener.address, config.noAuth);
+    const listener = await openPassedListener(server, socket, isTls ? 'https' : 'http', (address) => {
+      const problem = accessProblem(address, config.noAuth);
+      if (problem !== undefined) throw new CodedError('config_invalid', `listen: ${problem}`);
+      access = accessOf(address, config.noAuth);
+    });
     listening.push({ server, listener, access, isPassed: true });
   }
   const groupId = passed.length > 0 ? null : await readGroupId(config.socketGroup);
@@ -48,18 +51,6 @@ export async function openListeners(config: Config, app: App, log: Log): Promise
     log.info({ address: formatListenAddress(listener.address) }, 'listening');
   }
   return listening;
-}
-
-function openPassed(
-  server: Server,
-  socket: PassedSocket,
-  kind: 'http' | 'https',
-  config: Config,
-): Promise<Listener> {
-  return openPassedListener(server, socket, kind, (address) => {
-    const problem = accessProblem(address, config.noAuth);
-    if (problem !== undefined) throw new CodedError('config_invalid', `listen: ${problem}`);
-  });
 }
 
 /**
