@@ -5,6 +5,7 @@ import { CodedError, ERRORS } from '../errors.ts';
 import { encodeSettings, formatSettings } from './check.ts';
 import { OPTIONS, type Option } from './config-options.ts';
 import { type Flags, type LoadedConfig, loadConfig } from './load-config.ts';
+import { becomeOwnerOf } from './state-owner.ts';
 import { readVersion } from './version.ts';
 
 const HELP_WIDTH = 100;
@@ -75,6 +76,7 @@ function createProgram(end: (exitStatus: number) => void): Command {
     .action(async ({ repair = false, json = false }: { repair?: boolean; json?: boolean }) => {
       const { stateDir } = (await load()).config;
       const { runFsck } = await import('./fsck.ts');
+      becomeOwnerOf(stateDir);
       const write = (text: string): void => void process.stdout.write(text);
       end(await runFsck({ stateDir, repair, json, nowMs: Date.now(), write }));
     });

@@ -130,6 +130,38 @@ describe('the Debian package', { skip: containerSkipReason() ?? false }, () => {
     assert.equal(await show('ActiveState'), 'active');
   });
 
+  test('serves HTTPS with a key that only root may read', async () => {
+    const folder = '/etc/systemd/system/incus-uploadd.service.d';
+    const key = ['LoadCredential=tls.key:/root/tls.key', 'Environment=INCUS_UPLOADD_TLS_KEY=%d/tls.key'];
+    const names = ['-subj', '/CN=uploadd', '-addext', 'subjectAltName=IP:127.0.0.1'];
+    const files = ['-keyout', join(directory, 'tls.key'), '-out', join(directory, 'tls.crt')];
+    const how = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
+    execFileSync('openssl', [...how, ...names, ...files], { stdio: 'ignore' });
+    for (const name of ['tls.key', 'tls.crt'])
+      await container.put(readFileSync(join(directory, name)), `/root/${name}`);
+    await run('chmod 600 /root/tls.key; cp /root/tls.crt /etc/incus-upload/');
+    await run(`mkdir ${folder}; printf '%s\\n' '[Service]' '${key.join("' '")}' > ${folder}/tls.conf`);
+    await run(
+      'echo tls_cert: /etc/incus-upload/tls.crt >> /etc/incus-upload/uploadd.yml; systemctl daemon-reload',
+    );
+    await run('systemctl restart incus-uploadd incus-uploadd-https.socket');
+    const ask =
+      "require('https').get('https://127.0.0.1:8444/v1/jobs', (r) => console.log(r.resume().statusCode))";
+    assert.equal(await run(`NODE_EXTRA_CA_CERTS=/root/tls.crt node -e "${ask}"`), '401');
+    assert.equal(await run('incus-upload info > /dev/null && echo open', 'alice'), 'open');
+    await run(`rm -r ${folder} /etc/incus-upload/tls.crt; cp -a /root/uploadd.yml /etc/incus-upload/`);
+    await run('systemctl daemon-reload; systemctl stop incus-uploadd-https.socket');
+    await run('systemctl restart incus-uploadd');
+  });
+
+  test('lets root look after the state directory of the daemon', async () => {
+    await run('systemctl stop incus-uploadd.socket incus-uploadd');
+    assert.match(await run('incus-uploadd fsck --repair'), /clean/);
+    assert.equal(await run('find /var/lib/incus-upload ! -user incus-upload'), '');
+    await run('systemctl start incus-uploadd.socket incus-uploadd');
+    assert.equal(await show('ActiveState'), 'active');
+  });
+
   test('has a watchdog that ends and starts a daemon that hangs', async () => {
     const folder = '/run/systemd/system/incus-uploadd.service.d';
     await run(`mkdir -p ${folder}; printf '[Service]\\nWatchdogSec=6s\\n' > ${folder}/watchdog.conf`);
