@@ -6,6 +6,7 @@ import { encodeSettings, formatSettings } from './check.ts';
 import { OPTIONS, type Option } from './config-options.ts';
 import { type Flags, type LoadedConfig, loadConfig } from './load-config.ts';
 import { becomeOwnerOf } from './state-owner.ts';
+import { addTokenCommands } from './token-program.ts';
 import { readVersion } from './version.ts';
 
 const HELP_WIDTH = 100;
@@ -80,6 +81,13 @@ function createProgram(end: (exitStatus: number) => void): Command {
       const write = (text: string): void => void process.stdout.write(text);
       end(await runFsck({ stateDir, repair, json, nowMs: Date.now(), write }));
     });
+  addTokenCommands(program.command('token'), {
+    stateDir: async () => (await load()).config.stateDir,
+    maxUploadSize: () => {
+      const value = givenFlags(program)['max-upload-size'];
+      return typeof value === 'string' ? value : undefined;
+    },
+  });
   return program;
 }
 

@@ -47,6 +47,9 @@ export async function serve({ config, reload }: ServeOptions): Promise<number> {
     const { context, app, queue } = await open(config, log, stack);
     const listening = await openListeners(config, app, log);
     stack.defer(() => app.uploads.stop());
+    const isClosed = listening.some(({ access }) => access === 'closed') && config.tlsClientCa === null;
+    if (isClosed && context.tokens.size === 0)
+      log.warn({}, 'there is no token, so nobody can use TCP; make one with incus-uploadd token add NAME');
     const reports = openReports(context, log);
     stack.defer(() => reports.stop());
     await reports.ready();

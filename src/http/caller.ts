@@ -44,10 +44,15 @@ export class Caller {
     return this.#isStillValid();
   }
 
+  /** For sentences. */
+  get #name(): string {
+    return `The token ${this.submittedBy?.replace(/^token:/, '') ?? ''}`;
+  }
+
   /** Throws `forbidden` for a caller that may only look. */
   demandWriting(): void {
     if (this.scope.readOnly)
-      throw new ForbiddenError('This token may only read; use one without --read-only');
+      throw new ForbiddenError(`${this.#name} may only read; use one without --read-only`);
   }
 
   /** The largest file in bytes, or null; `limit` is that of the daemon. */
@@ -64,11 +69,11 @@ export class Caller {
     this.demandWriting();
     const { project, instance, path } = upload;
     if (!this.coversInstance(project, instance)) {
-      throw new ForbiddenError(`This token does not allow files for ${instance} in project ${project}`);
+      throw new ForbiddenError(`${this.#name} does not allow files for ${instance} in project ${project}`);
     }
     if (this.covers(upload)) return upload;
     if (!path.endsWith('/') && coversPath(this.scope, path)) return { ...upload, sourceName: '' };
-    throw new ForbiddenError(`This token does not allow ${path} as the path of a file`);
+    throw new ForbiddenError(`${this.#name} does not allow ${path} as the path of a file`);
   }
 }
 
