@@ -19,10 +19,10 @@ export function addTokenCommands(token: Command, { stateDir, maxUploadSize }: To
   });
   const collect = (value: string, earlier?: string[]): string[] => [...(earlier ?? []), value];
 
-  const program = new Command('token').description(
-    'tokens for use over TCP; a running daemon follows at once',
-  );
-  program
+  token.description('make, list and revoke the tokens that TCP listeners ask for').action(() => {
+    throw new CodedError('usage', 'token: expected add, list or revoke; see --help');
+  });
+  token
     .command('add')
     .description('make a token and print it, for the only time')
     .argument('<NAME>', 'who it is for; jobs carry it')
