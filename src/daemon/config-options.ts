@@ -124,9 +124,9 @@ export const OPTIONS: readonly Option[] = [
     'tls-client-ca',
     'FILE',
     'none',
-    'clients must show a certificate signed by this one',
+    'clients may show a certificate signed by this one instead of a token',
   ),
-  option('noAuth', 'no-auth', null, 'false', 'lets everybody in on a loopback http:// listener'),
+  option('noAuth', 'no-auth', null, 'false', 'asks for no token on a loopback http:// listener'),
   option('logLevel', 'log-level', 'LEVEL', 'info', 'trace, debug, info, warn, error or fatal'),
   option(
     'logFormat',

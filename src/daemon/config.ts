@@ -37,7 +37,7 @@ export type Config = {
   /** A delivered payload is kept that long. */
   readonly lingerMs: number;
   readonly shutdownGraceMs: number;
-  /** PEM files for https listeners; with a client CA, clients must show a certificate that it signed. */
+  /** PEM files for https listeners; with a client CA, a certificate that it signed is as good as a token. */
   readonly tlsCert: string | null;
   readonly tlsKey: string | null;
   readonly tlsClientCa: string | null;

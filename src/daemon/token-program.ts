@@ -19,6 +19,7 @@ export function addTokenCommands(token: Command, { stateDir, maxUploadSize }: To
   });
   const collect = (value: string, earlier?: string[]): string[] => [...(earlier ?? []), value];
 
+  token.configureHelp({ showGlobalOptions: false });
   token.description('make, list and revoke the tokens that TCP listeners ask for').action(() => {
     throw new CodedError('usage', 'token: expected add, list or revoke; see --help');
   });

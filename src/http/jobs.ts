@@ -68,8 +68,13 @@ export function getJob(context: AppContext, caller: Caller, id: string, url: URL
       sendJson(res, 200, encodeJob(now));
     } catch (error) {
       end();
-      sendError(res.req, res, codedError(error));
+      refuse(codedError(error));
     }
+  }
+  function refuse(error: CodedError): void {
+    const { method = '', url = '' } = res.req;
+    context.onRefused({ peer: peerOf(res.req), method, url, error });
+    sendError(res.req, res, error);
   }
   function end(): void {
     clearTimeout(timer);

@@ -3,6 +3,7 @@
  * all and is never changed afterwards. So several programs may add and revoke at once, also while a daemon runs and
  * without the lock of the state directory. After a crash a temporary file may be left; it counts for nothing.
  */
+import { randomBytes } from 'node:crypto';
 import { link, mkdir, open, readdir, readFile, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { CodedError, messageOf, systemCode } from '../errors.ts';
@@ -29,8 +30,7 @@ export async function addToken(stateDir: string, record: TokenRecord): Promise<v
   await mkdir(stateDir, { recursive: true, mode: 0o700 });
   if ((await mkdir(directory, { recursive: true, mode: 0o700 })) !== undefined)
     await syncDirectory(dirname(directory));
-  const temporary = join(directory, `.${record.name}.${process.pid}~`);
-  await unlink(temporary).catch(ignoreMissing);
+  const temporary = join(directory, `.${record.name}.${randomBytes(6).toString('hex')}~`);
   const handle = await open(temporary, 'wx', 0o600);
   try {
     await handle.writeFile(encodeTokenRecord(record));
