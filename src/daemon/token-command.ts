@@ -1,9 +1,9 @@
 /** `incus-uploadd token`: who may use the daemon over TCP. Works on the state directory, whether a daemon runs or not. */
-import { statSync } from 'node:fs';
 import { formatSize } from '../base/size.ts';
 import { CodedError, messageOf, systemCode } from '../errors.ts';
 import { addToken, isTokenName, listTokens, revokeToken } from '../spool/token-directory.ts';
 import { createToken, hashToken, type TokenRecord } from '../spool/token-record.ts';
+import { becomeOwnerOf } from './state-owner.ts';
 import { parseExpiry, parseScope, type ScopeFlags } from './token-scope.ts';
 
 export type TokenCommand = {
@@ -64,13 +64,7 @@ export async function runTokenRevoke({ stateDir, note }: TokenCommand, name: str
  */
 async function inStateDirectory<T>(stateDir: string, work: () => Promise<T>): Promise<T> {
   try {
-    if (process.geteuid?.() === 0) {
-      const { uid, gid } = statSync(stateDir, { throwIfNoEntry: false }) ?? { uid: 0, gid: 0 };
-      if (uid !== 0) {
-        process.setegid?.(gid);
-        process.seteuid?.(uid);
-      }
-    }
+    becomeOwnerOf(stateDir);
     return await work();
   } catch (error) {
     if (error instanceof CodedError) throw error;
