@@ -1,5 +1,5 @@
 /** A real daemon as a process of its own, built by `npm run build`, delivering into a directory. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -138,6 +138,14 @@ export function spawnDaemon(place: Place, args: readonly string[]): Daemon {
     },
   );
   return new Daemon(place, child);
+}
+
+/** Runs a command of the daemon's program to its end. */
+export function runUploadd(...args: string[]): { status: number | null; stdout: string; stderr: string } {
+  return spawnSync(process.execPath, [DAEMON, '--config', '/dev/null', ...args], {
+    env: cleanEnvironment(),
+    encoding: 'utf8',
+  });
 }
 
 /** The environment without what would change the programs. */
