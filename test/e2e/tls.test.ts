@@ -6,7 +6,11 @@ import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { connect, type TLSSocket } from 'node:tls';
 import { makeSelfSigned, makeSigned, type Pair } from '../support/certificates.ts';
+import { skipUnless } from '../support/skip-unless.ts';
 import { createPlace, type Daemon, eventually, type Place, runUploadd, spawnDaemon } from './daemon.ts';
+
+const openssl = skipUnless('openssl');
+const hasOpenssl = openssl.skip === undefined;
 
 let place: Place;
 let daemon: Daemon;
@@ -16,6 +20,7 @@ let authority: Pair;
 let client: Pair;
 let ca: string;
 before(async () => {
+  if (!hasOpenssl) return;
   place = createPlace();
   const made = join(place.directory, 'made');
   authority = makeSelfSigned(made, 'authority');
@@ -36,6 +41,7 @@ before(async () => {
   port = Number(/:(\d+)$/.exec(String(listening?.address))?.[1]);
 });
 after(async () => {
+  if (!hasOpenssl) return;
   assert.equal(await daemon.stop(), 0);
   place.remove();
 });
@@ -111,12 +117,12 @@ async function statusOf(options: object): Promise<{ status: number; reused: bool
   return { status: Number(text.slice(9, 12)), reused };
 }
 
-test('a certificate that the client CA signed lets in, and jobs carry its name', async () => {
+test('a certificate that the client CA signed lets in, and jobs carry its name', openssl, async () => {
   assert.equal((await send('/cert', { pair: client })).submitted_by, 'cert:alice');
   assert.equal((await ask('GET', '/metrics', { pair: client })).status, 200);
 });
 
-test('a token lets in without a certificate, and goes before one', async () => {
+test('a token lets in without a certificate, and goes before one', openssl, async () => {
   const token = runUploadd(
     'token',
     'add',
@@ -131,7 +137,7 @@ test('a token lets in without a certificate, and goes before one', async () => {
   assert.equal((await ask('GET', '/v1/jobs', { token: `${token}x`, pair: client })).status, 401);
 });
 
-test('neither is 401; so are a certificate of somebody else and one that has expired', async () => {
+test('neither is 401; so are a certificate of somebody else and one that has expired', openssl, async () => {
   const made = join(place.directory, 'made');
   const strangers = makeSigned(made, 'mallory', makeSelfSigned(made, 'strangers'));
   assert.equal((await ask('GET', '/v1/jobs')).status, 401);
@@ -144,7 +150,7 @@ test('neither is 401; so are a certificate of somebody else and one that has exp
   }
 });
 
-test('TLS before 1.2 is refused', async () => {
+test('TLS before 1.2 is refused', openssl, async () => {
   const old = { minVersion: 'TLSv1', maxVersion: 'TLSv1.1', ciphers: 'ALL:@SECLEVEL=0' };
   await assert.rejects(handshake(old));
   const socket = await handshake({ maxVersion: 'TLSv1.2' });
@@ -152,7 +158,7 @@ test('TLS before 1.2 is refused', async () => {
   socket.destroy();
 });
 
-test('plain HTTP on the port is closed, and hurts nobody', async () => {
+test('plain HTTP on the port is closed, and hurts nobody', openssl, async () => {
   const { RawConnection } = await import('../http/raw-exchange.ts');
   const connection = await RawConnection.open(port);
   connection.send('GET /v1/jobs HTTP/1.1\r\nHost: x\r\n\r\n');
@@ -161,31 +167,35 @@ test('plain HTTP on the port is closed, and hurts nobody', async () => {
   assert.equal((await ask('GET', '/healthz')).status, 200);
 });
 
-test('SIGHUP takes in a new certificate; one that cannot be used keeps the old one and is said', async () => {
-  const made = join(place.directory, 'made');
-  install(makeSelfSigned(made, 'second'));
-  assert.match(await reload(), /^configuration read again/);
-  const socket = await handshake({});
-  assert.equal(socket.getPeerCertificate().subject.CN, 'second');
-  socket.destroy();
+test(
+  'SIGHUP takes in a new certificate; one that cannot be used keeps the old one and is said',
+  openssl,
+  async () => {
+    const made = join(place.directory, 'made');
+    install(makeSelfSigned(made, 'second'));
+    assert.match(await reload(), /^configuration read again/);
+    const socket = await handshake({});
+    assert.equal(socket.getPeerCertificate().subject.CN, 'second');
+    socket.destroy();
 
-  const bad: [string, () => void][] = [
-    ['no PEM', () => writeFileSync(server.cert, 'nonsense')],
-    ['the key of another', () => copyFileSync(makeSelfSigned(made, 'third').key, server.key)],
-  ];
-  for (const [, spoil] of bad) {
+    const bad: [string, () => void][] = [
+      ['no PEM', () => writeFileSync(server.cert, 'nonsense')],
+      ['the key of another', () => copyFileSync(makeSelfSigned(made, 'third').key, server.key)],
+    ];
+    for (const [, spoil] of bad) {
+      install({ cert: join(made, 'second.crt'), key: join(made, 'second.key') });
+      spoil();
+      assert.match(await reload(), /going on with the old one: .*cannot use the TLS files/);
+      const still = await handshake({});
+      assert.equal(still.getPeerCertificate().subject.CN, 'second');
+      still.destroy();
+    }
     install({ cert: join(made, 'second.crt'), key: join(made, 'second.key') });
-    spoil();
-    assert.match(await reload(), /going on with the old one: .*cannot use the TLS files/);
-    const still = await handshake({});
-    assert.equal(still.getPeerCertificate().subject.CN, 'second');
-    still.destroy();
-  }
-  install({ cert: join(made, 'second.crt'), key: join(made, 'second.key') });
-  assert.equal((await ask('GET', '/v1/jobs', { pair: client })).status, 200);
-});
+    assert.equal((await ask('GET', '/v1/jobs', { pair: client })).status, 200);
+  },
+);
 
-test('SIGHUP takes in another client CA, also for clients that resume a session', async () => {
+test('SIGHUP takes in another client CA, also for clients that resume a session', openssl, async () => {
   const made = join(place.directory, 'made');
   const newcomer = makeSigned(made, 'bob', makeSelfSigned(made, 'authority-2'));
   const shown = { cert: readFileSync(client.cert), key: readFileSync(client.key) };
