@@ -116,7 +116,8 @@ test('what root writes belongs to the owner of the state directory', {
   const state = join(place.directory, 'owned');
   mkdirSync(state, { mode: 0o700 });
   chownSync(state, 65534, 65534);
-  // Only the owner of a directory below can be seen by this user as well.
+  // That user has to get there.
+  chmodSync(place.directory, 0o711);
   const { status, stderr } = runUploadd('token', 'add', 't', '--state-dir', state);
   assert.equal(status, 0, stderr);
   const { uid, gid, mode } = statSync(join(state, 'tokens', 't.json'));
