@@ -18,7 +18,12 @@ function readPage(name: string): string {
 
 test('incus-uploadd(8) has every option of --help, and no other', () => {
   const { stdout } = spawnSync(process.execPath, ['--import', 'tsx', MAIN, '--help'], { encoding: 'utf8' });
-  const inHelp = new Set(Array.from(stdout.matchAll(/^ +(?:-\w, )?(--[a-z-]+)/gm), ([, name]) => name));
+  const token = spawnSync(process.execPath, ['--import', 'tsx', MAIN, 'token', 'add', '--help'], {
+    encoding: 'utf8',
+  });
+  const inHelp = new Set(
+    Array.from((stdout + token.stdout).matchAll(/^ +(?:-\w, )?(--[a-z-]+)/gm), ([, name]) => name),
+  );
   assert.ok(inHelp.size > OPTIONS.length);
   const inPage = new Set(
     Array.from(readPage('incus-uploadd.8').matchAll(/--[a-z][a-z-]+/g), ([name]) => name),
