@@ -84,6 +84,12 @@ export const ERRORS = {
   usage: entry(400, 64, false, 'The command line is not valid; see --help.'),
   source_unreadable: entry(400, 66, false, 'The source cannot be read; check its name and permissions.'),
   daemon_unreachable: entry(503, 69, true, 'The daemon cannot be reached; start it, or check --url.'),
+  server_untrusted: entry(
+    502,
+    69,
+    false,
+    'The certificate of the daemon is not trusted; pin it with incus-upload remote add, or name its authority.',
+  ),
   send_failed: entry(502, 74, true, 'The connection broke while sending; try again.'),
   socket_denied: entry(403, 77, false, 'The socket of the daemon is closed to you; join its group.'),
   config_invalid: entry(400, 78, false, 'The configuration is not valid; correct it.'),

@@ -5,6 +5,9 @@ export type Operand =
   | 'shell'
   | 'state'
   | 'none'
+  /** What may follow `remote`, and names of remotes. */
+  | 'remote'
+  | 'remote-name'
   | { readonly jobsIn: readonly string[] };
 
 export type CompletedOption = {
@@ -23,3 +26,5 @@ export type CompletedCommand = {
 };
 
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
+
+export const REMOTE_COMMANDS = ['add', 'list', 'remove', 'default'] as const;

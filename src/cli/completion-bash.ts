@@ -1,5 +1,5 @@
 import { JOB_STATES } from '../protocol/job.ts';
-import { type CompletedCommand, type Operand, SHELLS } from './completed-command.ts';
+import { type CompletedCommand, type Operand, REMOTE_COMMANDS, SHELLS } from './completed-command.ts';
 
 /** A completion script for bash; it needs no other package. */
 export function completeInBash(commands: readonly CompletedCommand[]): string {
@@ -37,8 +37,9 @@ _incus_upload() {
   done
   case $previous in
     --state) mapfile -t COMPREPLY < <(compgen -W "${JOB_STATES.join(' ')}" -- "$word"); return ;;
+    --remote) mapfile -t COMPREPLY < <(compgen -W "$(incus-upload remote list -q 2>/dev/null)" -- "$word"); return ;;
     ${[...withFile].join(' | ')}) mapfile -t COMPREPLY < <(compgen -f -- "$word"); return ;;
-    ${[...withValue].filter((name) => name !== '--state' && !withFile.has(name)).join(' | ')}) return ;;
+    ${[...withValue].filter((name) => name !== '--state' && name !== '--remote' && !withFile.has(name)).join(' | ')}) return ;;
   esac
   case $command in
     "")
@@ -69,5 +70,8 @@ function words(operand: Operand, names: string): string {
   if (operand === 'shell') return `words="${SHELLS.join(' ')}"`;
   if (operand === 'state') return `words="${JOB_STATES.join(' ')}"`;
   if (operand === 'none') return ':';
+  if (operand === 'remote')
+    return `words="${REMOTE_COMMANDS.join(' ')} $(incus-upload remote list -q 2>/dev/null)"`;
+  if (operand === 'remote-name') return 'words=$(incus-upload remote list -q 2>/dev/null)';
   return `[[ $word == -* ]] || words=$(_incus_upload_jobs${operand.jobsIn.map((state) => ` ${state}`).join('')})`;
 }

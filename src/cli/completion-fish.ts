@@ -1,5 +1,11 @@
 import { JOB_STATES } from '../protocol/job.ts';
-import { type CompletedCommand, type CompletedOption, type Operand, SHELLS } from './completed-command.ts';
+import {
+  type CompletedCommand,
+  type CompletedOption,
+  type Operand,
+  REMOTE_COMMANDS,
+  SHELLS,
+} from './completed-command.ts';
 
 /** A completion script for fish. */
 export function completeInFish(commands: readonly CompletedCommand[]): string {
@@ -48,6 +54,9 @@ function operandArguments(operand: Operand, names: string): string {
   if (operand === 'shell') return `-a ${quote(SHELLS.join(' '))}`;
   if (operand === 'state') return `-a ${quote(JOB_STATES.join(' '))}`;
   if (operand === 'none') return '';
+  const remotes = '(incus-upload remote list -q 2>/dev/null)';
+  if (operand === 'remote') return `-a ${quote(`${REMOTE_COMMANDS.join(' ')} ${remotes}`)}`;
+  if (operand === 'remote-name') return `-a ${quote(remotes)}`;
   return `-a ${quote(`(${['__incus_upload_jobs', ...operand.jobsIn].join(' ')})`)}`;
 }
 

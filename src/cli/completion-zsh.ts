@@ -1,5 +1,11 @@
 import { JOB_STATES } from '../protocol/job.ts';
-import { type CompletedCommand, type CompletedOption, type Operand, SHELLS } from './completed-command.ts';
+import {
+  type CompletedCommand,
+  type CompletedOption,
+  type Operand,
+  REMOTE_COMMANDS,
+  SHELLS,
+} from './completed-command.ts';
 
 /** A completion script for zsh, for a file named `_incus-upload` in `$fpath`, or to be evaluated after compinit. */
 export function completeInZsh(commands: readonly CompletedCommand[]): string {
@@ -19,6 +25,11 @@ _incus_upload_commands() {
 ${list}
   )
   _describe command commands
+}
+_incus_upload_remotes() {
+  local -a names
+  names=("$@" \${(f)"$(incus-upload remote list -q 2>/dev/null)"})
+  compadd -a names
 }
 _incus_upload_jobs() {
   local -a ids
@@ -61,6 +72,8 @@ function action(operand: Operand): string {
   if (operand === 'shell') return `(${SHELLS.join(' ')})`;
   if (operand === 'state') return `(${JOB_STATES.join(' ')})`;
   if (operand === 'none') return ' ';
+  if (operand === 'remote') return `_incus_upload_remotes ${REMOTE_COMMANDS.join(' ')}`;
+  if (operand === 'remote-name') return '_incus_upload_remotes';
   return ['_incus_upload_jobs', ...operand.jobsIn].join(' ');
 }
 

@@ -13,6 +13,7 @@ const OPERANDS: Readonly<Record<string, Operand>> = {
   wait: { jobsIn: ['queued', 'delivering', 'deferred'] },
   cancel: { jobsIn: ['queued', 'delivering', 'deferred'] },
   retry: { jobsIn: ['failed', 'cancelled'] },
+  remote: 'remote',
   completion: 'shell',
   help: 'command',
 };
@@ -22,6 +23,9 @@ const VALUES: Readonly<Record<string, Operand>> = {
   '--state': 'state',
   '--token-file': 'file',
   '--exclude-from': 'file',
+  '--remote': 'remote-name',
+  '--cert': 'file',
+  '--key': 'file',
 };
 
 /** `completion SHELL`: a script made of the commands and options there are; it asks the daemon for job ids. */
@@ -43,7 +47,7 @@ function commandsOf(program: Command): CompletedCommand[] {
   const commands = program.commands.map((command) => ({
     name: command.name(),
     description: command.description(),
-    options: [...command.options.map(optionOf), HELP],
+    options: [...[command, ...command.commands].flatMap(({ options }) => options.map(optionOf)), HELP],
     operand: OPERANDS[command.name()] ?? ('none' as const),
   }));
   return [
@@ -56,7 +60,7 @@ const HELP: CompletedOption = { names: ['-h', '--help'], description: 'print hel
 
 function optionOf(option: Option): CompletedOption {
   const names = [option.short, option.long].filter((name) => name !== undefined);
-  const takesValue = option.required || option.optional;
-  const value = VALUES[option.long ?? ''] ?? 'none';
-  return { names, description: option.description, value: takesValue ? value : undefined };
+  // A value that may be left out is not waited for.
+  const value = option.required ? (VALUES[option.long ?? ''] ?? 'none') : undefined;
+  return { names, description: option.description, value };
 }

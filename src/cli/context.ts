@@ -1,5 +1,6 @@
 import { defaultAddress, parseAddress } from '../client/address.ts';
-import { type Connection, openConnection } from '../client/connection.ts';
+import { hasClientConfig } from '../client/config-path.ts';
+import { type Connection, type ConnectionOptions, openConnection } from '../client/connection.ts';
 import { readToken } from '../client/token.ts';
 import { CodedError } from '../errors.ts';
 import { projectNameProblem } from '../protocol/names.ts';
@@ -7,6 +8,7 @@ import { projectNameProblem } from '../protocol/names.ts';
 /** The global options as given on the command line. */
 export type GlobalFlags = {
   readonly url: string | undefined;
+  readonly remote: string | undefined;
   readonly tokenFile: string | undefined;
   readonly project: string | undefined;
   readonly json: boolean;
@@ -16,11 +18,24 @@ export type GlobalFlags = {
   readonly debug: boolean;
 };
 
-/** The connection that flags and environment ask for. Nothing is sent yet. */
-export function connect(flags: GlobalFlags, env: NodeJS.ProcessEnv = process.env): Connection {
-  const url = flags.url ?? (env.INCUS_UPLOAD_URL || undefined);
-  const address = url === undefined ? defaultAddress(env, process.getuid?.() ?? 0) : parseAddress(url);
-  return openConnection({ address, token: readToken(flags.tokenFile, env) });
+/** The connection that flags, environment and configuration ask for. Nothing is sent yet. */
+export async function connect(flags: GlobalFlags, env: NodeJS.ProcessEnv = process.env): Promise<Connection> {
+  return openConnection(await chooseDaemon(flags, env));
+}
+
+/** `--url`, else `--remote`, else INCUS_UPLOAD_URL, else INCUS_UPLOAD_REMOTE, else the default remote, else the socket. */
+export async function chooseDaemon(flags: GlobalFlags, env: NodeJS.ProcessEnv): Promise<ConnectionOptions> {
+  const url = flags.url ?? (flags.remote === undefined ? env.INCUS_UPLOAD_URL || undefined : undefined);
+  if (url !== undefined)
+    return { address: parseAddress(url), token: readToken({ file: flags.tokenFile }, env) };
+  const name = flags.remote ?? (env.INCUS_UPLOAD_REMOTE || undefined);
+  if (name !== undefined || hasClientConfig(env)) {
+    const { chooseRemote } = await import('../client/choose-remote.ts');
+    const chosen = chooseRemote(name, flags.tokenFile, env);
+    if (chosen !== undefined) return chosen;
+  }
+  const address = defaultAddress(env, process.getuid?.() ?? 0);
+  return { address, token: readToken({ file: flags.tokenFile }, env) };
 }
 
 /** The project of `--project` or INCUS_PROJECT, or undefined when neither names one. */

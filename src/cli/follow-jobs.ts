@@ -35,7 +35,7 @@ export async function forEachJob(
 ): Promise<number> {
   const { createSlots } = await import('./slots.ts');
   const output = createOutput(flags);
-  const connection = connect(flags);
+  const connection = await connect(flags);
   const { signal, stop } = watchInterruption();
   const inSlot = createSlots(atOnce);
   let interrupted: unknown;

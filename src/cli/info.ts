@@ -8,7 +8,7 @@ import { createOutput, printable } from './output.ts';
 /** `info` */
 export async function runInfo(flags: GlobalFlags): Promise<number> {
   const output = createOutput(flags);
-  const connection = connect(flags);
+  const connection = await connect(flags);
   const { signal, stop } = watchInterruption();
   try {
     const info = await getInfo(connection, signal);

@@ -26,7 +26,7 @@ export async function runJobs(options: JobsOptions, flags: GlobalFlags): Promise
   if (options.watch === true && (flags.json || flags.quiet || !canDraw(process.stdout, {}))) {
     throw new CodedError('usage', '--watch needs a terminal, and neither --json nor --quiet');
   }
-  const connection = connect(flags);
+  const connection = await connect(flags);
   const { signal, stop } = watchInterruption();
   try {
     if (options.watch === true) {

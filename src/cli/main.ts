@@ -1,3 +1,4 @@
+import type { Command } from 'commander';
 import { CodedError } from '../errors.ts';
 import { createOutput, exitStatusOf } from './output.ts';
 
@@ -13,7 +14,7 @@ export async function main(args: readonly string[]): Promise<number> {
     status = exitStatus;
   });
   let said = '';
-  for (const command of [program, ...program.commands]) {
+  for (const command of withSubcommands(program)) {
     command.exitOverride();
     command.configureOutput({
       writeOut: (text) => output.out(text.replace(/\n$/, '')),
@@ -41,6 +42,10 @@ export async function main(args: readonly string[]): Promise<number> {
     output.fail(error);
     return exitStatusOf(error);
   }
+}
+
+function withSubcommands(command: Command): Command[] {
+  return [command, ...command.commands.flatMap(withSubcommands)];
 }
 
 function usageMessage(said: string): string {

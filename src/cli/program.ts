@@ -3,6 +3,7 @@ import type { FilterRule } from '../client/path-filter.ts';
 import { JOB_STATES } from '../protocol/job.ts';
 import type { GlobalFlags } from './context.ts';
 import { parseCount, parseId, parseModeOption, parseTimeout } from './option-values.ts';
+import { addRemoteCommands } from './remote-commands.ts';
 import { readVersion } from './version.ts';
 
 /** What a command's action gets: its operands and options, decoded, and the global flags. */
@@ -104,6 +105,8 @@ export function createProgram(finish: (exitStatus: number) => void): Command {
     finish(await runInfo(globalFlags(command)));
   });
 
+  addRemoteCommands(add('remote', 'know daemons by names'), globalFlags, finish);
+
   add('completion <shell>', 'print the completion script for bash, zsh or fish').action(
     async (shell: string, _options: unknown, command: Command) => {
       const { runCompletion } = await import('./completion.ts');
@@ -122,6 +125,7 @@ export function createProgram(finish: (exitStatus: number) => void): Command {
 function addGlobalOptions(command: Command, hidden: boolean): void {
   for (const option of [
     new Option('--url <url>', 'the daemon: unix:PATH, http://HOST:PORT or https://HOST:PORT'),
+    new Option('--remote <name>', 'the daemon of that name, see: incus-upload remote'),
     new Option('--token-file <file>', 'read the token from this file'),
     new Option('--project <name>', 'the Incus project'),
     new Option('--json', 'print one JSON object a line'),
@@ -137,14 +141,16 @@ function addGlobalOptions(command: Command, hidden: boolean): void {
 
 /** The flags given before and after the command; after wins. */
 function globalFlags(command: Command): GlobalFlags {
-  const program = command.parent ?? command;
   const given = (name: string): unknown => {
-    if (command.getOptionValueSource(name) === 'cli') return command.getOptionValue(name);
-    return program.getOptionValueSource(name) === 'cli' ? program.getOptionValue(name) : undefined;
+    for (let at: Command | null = command; at !== null; at = at.parent) {
+      if (at.getOptionValueSource(name) === 'cli') return at.getOptionValue(name);
+    }
+    return undefined;
   };
   const text = (name: string): string | undefined => given(name) as string | undefined;
   return {
     url: text('url'),
+    remote: text('remote'),
     tokenFile: text('tokenFile'),
     project: text('project'),
     json: given('json') === true,

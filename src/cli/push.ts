@@ -29,7 +29,7 @@ export async function runPush(
   const output = createOutput(flags);
   const { sources, destination } = readOperands(operands, options);
   const project = projectOf(flags) ?? 'default';
-  const connection = connect(flags);
+  const connection = await connect(flags);
   const interruption = watchInterruption();
   const items = await itemsOf(sources, options, {
     output,

@@ -14,7 +14,7 @@ import type { Paint } from './printer.ts';
 /** `show ID` */
 export async function runShow(id: string, flags: GlobalFlags): Promise<number> {
   const output = createOutput(flags);
-  const connection = connect(flags);
+  const connection = await connect(flags);
   const { signal, stop } = watchInterruption();
   try {
     const job = await getJob(connection, id, { signal });

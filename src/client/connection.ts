@@ -4,13 +4,15 @@ import { type CodedError, messageOf } from '../errors.ts';
 import { type Address, formatAddress } from './address.ts';
 import { readProblem } from './answer.ts';
 import { PatientSocket } from './patient-socket.ts';
-import { transportError } from './transport-error.ts';
+import type { Trust } from './trust.ts';
 
 const CONNECT_TIMEOUT_MS = 10_000;
 
 export type ConnectionOptions = {
   readonly address: Address;
   readonly token?: string | undefined;
+  /** For https addresses. */
+  readonly trust?: Trust | undefined;
 };
 
 export type ApiRequest = {
@@ -45,11 +47,11 @@ export type Connection = {
 
 /** Opens nothing yet: sockets are made by the first request. */
 export function openConnection(options: ConnectionOptions): Connection {
-  const { address, token } = options;
+  const { address, token, trust = {} } = options;
   const pool = new Pool(address.kind === 'unix' ? 'http://localhost' : address.origin, {
     pipelining: 1,
     connections: null,
-    ...connector(address),
+    connect: connector(address, trust),
   });
 
   const request = async (sent: ApiRequest): Promise<ApiAnswer> => {
@@ -68,6 +70,8 @@ export function openConnection(options: ConnectionOptions): Connection {
         ...(sent.signal === undefined ? {} : { signal: sent.signal }),
       });
     } catch (error) {
+      // Loaded when there is something to explain.
+      const { transportError } = await import('./transport-error.ts');
       throw transportError(error, address, sent);
     }
     const { statusCode: status, headers } = answer;
@@ -89,29 +93,36 @@ async function refusal(answer: ApiAnswer): Promise<CodedError> {
   return readProblem(answer.status, answer.headers, text);
 }
 
-type Connector = NonNullable<Pool.Options['connect']>;
+type Connector = Extract<NonNullable<Pool.Options['connect']>, (...args: never[]) => unknown>;
 
-function connector(address: Address): { connect?: Connector } {
-  if (address.kind === 'tcp' && address.origin.startsWith('https:')) return {};
-  return {
-    connect: ({ hostname, port }, callback) => {
-      const socket = new PatientSocket();
-      const timer = setTimeout(() => socket.destroy(connectTimeout()), CONNECT_TIMEOUT_MS);
-      let settled = false;
-      socket.on('error', (error) => {
-        clearTimeout(timer);
-        if (!settled) callback(error, null);
-        settled = true;
-      });
-      socket.once('connect', () => {
-        clearTimeout(timer);
-        settled = true;
-        callback(null, socket);
-      });
-      if (address.kind === 'unix') socket.connect({ path: address.socketPath });
-      else
-        socket.connect({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 80), noDelay: true });
-    },
+function connector(address: Address, trust: Trust): Connector {
+  if (address.kind === 'tcp' && address.origin.startsWith('https:')) {
+    const url = new URL(address.origin);
+    return (_target, callback) => {
+      import('./tls-connector.ts')
+        .then(({ connectTls }) => connectTls(url, trust))
+        .then(
+          (socket) => callback(null, socket),
+          (error: Error) => callback(error, null),
+        );
+    };
+  }
+  return ({ hostname, port }, callback) => {
+    const socket = new PatientSocket();
+    const timer = setTimeout(() => socket.destroy(connectTimeout()), CONNECT_TIMEOUT_MS);
+    let settled = false;
+    socket.on('error', (error) => {
+      clearTimeout(timer);
+      if (!settled) callback(error, null);
+      settled = true;
+    });
+    socket.once('connect', () => {
+      clearTimeout(timer);
+      settled = true;
+      callback(null, socket);
+    });
+    if (address.kind === 'unix') socket.connect({ path: address.socketPath });
+    else socket.connect({ host: hostname.replace(/^\[|\]$/g, ''), port: Number(port || 80), noDelay: true });
   };
 }
 

@@ -1,12 +1,23 @@
 import { readFileSync } from 'node:fs';
 import { CodedError, messageOf } from '../errors.ts';
 
+/** Where a token may come from, besides the environment. */
+export type TokenOrigins = {
+  /** `--token-file`. */
+  readonly file?: string | undefined;
+  /** What the remote in use holds. */
+  readonly remote?: { readonly token?: string | undefined; readonly tokenFile?: string | undefined };
+};
+
 /**
- * The token to show to the daemon, or undefined. `--token-file` comes before INCUS_UPLOAD_TOKEN, that before
- * INCUS_UPLOAD_TOKEN_FILE. A file that cannot be read or holds no token is `config_invalid`.
+ * The token to show to the daemon, or undefined. `--token-file` comes before that of the remote, which no other daemon is
+ * meant to see, that before INCUS_UPLOAD_TOKEN and INCUS_UPLOAD_TOKEN_FILE. A file that cannot be read or holds no token
+ * is `config_invalid`.
  */
-export function readToken(tokenFile: string | undefined, env: NodeJS.ProcessEnv): string | undefined {
-  if (tokenFile !== undefined) return readTokenFile(tokenFile);
+export function readToken({ file, remote }: TokenOrigins, env: NodeJS.ProcessEnv): string | undefined {
+  if (file !== undefined) return readTokenFile(file);
+  if (remote?.token !== undefined) return checkToken(remote.token.trim(), 'The remote');
+  if (remote?.tokenFile !== undefined) return readTokenFile(remote.tokenFile);
   if (env.INCUS_UPLOAD_TOKEN) return checkToken(env.INCUS_UPLOAD_TOKEN.trim(), 'INCUS_UPLOAD_TOKEN');
   if (env.INCUS_UPLOAD_TOKEN_FILE) return readTokenFile(env.INCUS_UPLOAD_TOKEN_FILE);
   return undefined;

@@ -18,10 +18,10 @@ export function transportError(
   if (isConnecting(error) || code === 'UND_ERR_CONNECT_TIMEOUT') {
     return connectError(error, code, address, where);
   }
-  if (code?.startsWith('ERR_TLS') || code?.includes('CERT') || code?.startsWith('ERR_SSL')) {
+  if (code?.startsWith('ERR_SSL') || code?.startsWith('ERR_TLS')) {
     return new CodedError(
       'daemon_unreachable',
-      `Cannot trust the daemon at ${where} (${messageOf(error)}); name its CA in NODE_EXTRA_CA_CERTS`,
+      `${where} does not speak TLS as it should (${messageOf(error)}); check the address: perhaps it is http://`,
       { cause: error },
     );
   }

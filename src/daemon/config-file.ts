@@ -1,7 +1,7 @@
 import { isMap, isScalar, isSeq, LineCounter, type Node, parseDocument } from 'yaml';
+import { nearestName } from '../base/nearest-name.ts';
 import { CodedError } from '../errors.ts';
 import { fileKey, OPTIONS } from './config-options.ts';
-import { nearestName } from './nearest-name.ts';
 
 export type FileValue = { readonly value: string | readonly string[]; readonly line: number };
 

@@ -18,25 +18,32 @@ const page = readFileSync(PAGE, 'utf8')
 
 const program = createProgram(() => undefined);
 
+/** Commands and the commands below them, by the words that are typed. */
+const commands = program.commands.flatMap((command) => [
+  [command.name(), command] as const,
+  ...command.commands.map((below) => [`${command.name()} ${below.name()}`, below] as const),
+]);
+
 test('incus-upload(1) has every option and command of --help, and no other', () => {
   const options = new Set(
-    [program, ...program.commands].flatMap(({ options }) => options.flatMap(({ long }) => long ?? [])),
+    [program, ...commands.map(([, command]) => command)].flatMap(({ options }) =>
+      options.flatMap(({ long }) => long ?? []),
+    ),
   );
   options.add('--help');
   const inPage = new Set(Array.from(page.matchAll(/--[a-z][a-z-]+/g), ([name]) => name));
   assert.deepEqual([...inPage].sort(), [...options].sort());
-  const commands = page.slice(page.indexOf('.SH COMMANDS'), page.indexOf('.SH OPTIONS'));
-  for (const command of program.commands)
-    assert.match(commands, new RegExp(`^(?:\\.B )?${command.name()}\\b`, 'm'));
+  const section = page.slice(page.indexOf('.SH COMMANDS'), page.indexOf('.SH OPTIONS'));
+  for (const [words] of commands) assert.match(section, new RegExp(`^(?:\\.B )?${words}\\b`, 'm'));
 });
 
 test('incus-upload(1) has every option below its own command', () => {
   const sections = page.slice(page.indexOf('.SH OPTIONS'), page.indexOf('.SH OUTPUT')).split('.SS ');
   const global = new Set(program.options.map(({ long }) => long));
-  for (const command of program.commands) {
-    const section = sections.find((text) => text.startsWith(`${command.name()}\n`)) ?? '';
+  for (const [words, command] of commands) {
+    const section = sections.find((text) => text.startsWith(`${words}\n`)) ?? '';
     for (const { long, short } of command.options.filter((option) => !global.has(option.long))) {
-      assert.ok(section.includes(long ?? ''), `${command.name()} ${long}`);
+      assert.ok(section.includes(long ?? ''), `${words} ${long}`);
       if (short !== undefined) assert.match(section, new RegExp(`${short}[" ,]`));
     }
   }
