@@ -120,28 +120,33 @@ async function chooseFingerprint(
   }
   output.err(`The certificate of ${url.origin} cannot be verified (${problem}).`);
   output.err(`Its SHA-256 fingerprint is ${fingerprint}`);
-  for (;;) {
-    const answer = await ask('Is that the right one (y/n/[fingerprint])? ', signal);
-    if (/^y(es)?$/i.test(answer)) return fingerprint;
-    const typed = parseFingerprint(answer);
-    if (typed === fingerprint) return fingerprint;
-    if (typed !== undefined) throw other();
-    if (/^(?:n(o)?)?$/i.test(answer))
-      throw new CodedError('server_untrusted', 'The certificate was not accepted, so nothing was added');
-  }
+  const typed = await askFingerprint(fingerprint, signal);
+  if (typed === fingerprint) return fingerprint;
+  if (typed !== undefined) throw other();
+  throw new CodedError('server_untrusted', 'The certificate was not accepted, so nothing was added');
 }
 
-/** What is typed in answer; nothing at the end of the input. */
-async function ask(question: string, signal: AbortSignal): Promise<string> {
+/** The fingerprint that somebody at the terminal says is right; undefined for a no, and at the end of the input. */
+async function askFingerprint(shown: string, signal: AbortSignal): Promise<string | undefined> {
   const lines = createInterface({ input: process.stdin, output: process.stderr });
   // The terminal is in raw mode while it is read, so Ctrl-C comes as a key.
   lines.once('SIGINT', () => process.kill(process.pid, 'SIGINT'));
-  const answer = new Promise<string>((resolve, reject) => {
-    lines.once('close', () => resolve(''));
-    signal.addEventListener('abort', () => reject(signal.reason), { once: true });
-    lines.question(question, resolve);
-  });
-  return await answer.then((text) => text.trim()).finally(() => lines.close());
+  lines.setPrompt('Is that the right one (y/n/[fingerprint])? ');
+  try {
+    return await new Promise((resolve, reject) => {
+      signal.addEventListener('abort', () => reject(signal.reason), { once: true });
+      lines.once('close', () => resolve(undefined));
+      lines.on('line', (line) => {
+        const answer = line.trim();
+        const typed = /^y(?:es)?$/i.test(answer) ? shown : parseFingerprint(answer);
+        if (typed !== undefined || /^(?:no?)?$/i.test(answer)) resolve(typed);
+        else lines.prompt();
+      });
+      lines.prompt();
+    });
+  } finally {
+    lines.close();
+  }
 }
 
 async function tryCredentials(address: Address, remote: Remote, signal: AbortSignal): Promise<void> {
