@@ -5,7 +5,14 @@ import { displayWidth } from './display-width.ts';
 import { type Output, printable } from './output.ts';
 import { createPaint, openLiveArea } from './printer.ts';
 import { formatProgress, formatWords, type Progress } from './progress-lines.ts';
-import { describeTransfer, isLost, isOver, type Transfer, type TransferView } from './transfer.ts';
+import {
+  describeFiles,
+  describeTransfer,
+  isLost,
+  isOver,
+  type Transfer,
+  type TransferView,
+} from './transfer.ts';
 
 const TICK_MS = 100;
 const MAX_LINES = 8;
@@ -53,10 +60,10 @@ export function openLiveView(
     if (transfer.phase !== 'sending' && !(delivering && bytesOf(transfer) > 0)) {
       return formatWords(name, printable(describeTransfer(transfer, now, clocks.wall())), columns);
     }
-    const verb = delivering ? 'delivering' : '';
+    const verb = [delivering ? 'delivering' : '', describeFiles(transfer)].filter((text) => text !== '');
     return formatProgress(
       name,
-      verb,
+      verb.join(' '),
       progressOf(meterOf(transfer), transfer.sizeBytes, now),
       columns,
       nameColumns,

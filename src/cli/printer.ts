@@ -1,5 +1,4 @@
 /** All drawing: the only file that knows chalk and ora. Loaded when there is something to draw. */
-import { writeSync } from 'node:fs';
 import { Chalk } from 'chalk';
 import ora from 'ora';
 import type { JobState } from '../protocol/job.ts';
@@ -47,61 +46,72 @@ const SPINNER_COLUMNS = 2;
 const FRAME_MS = 100;
 const WRAP_OFF = '\u001b[?7l';
 const WRAP_ON = '\u001b[?7h';
+const ERASE_LINE = '\u001b[K';
 const ERASE_BELOW = '\u001b[J';
+const FORWARD = '\u001b[C';
 const up = (rows: number): string => (rows > 0 ? `\u001b[${rows}A` : '');
-const down = (rows: number): string => (rows > 0 ? `\u001b[${rows}B` : '');
 
 /**
- * ora leaves the cursor behind the last line and erases by going up as many rows as it wrote. A terminal that becomes
- * narrower folds the lines into more rows, and some tell their new size late (tmux a quarter of a second), so that rows
- * would be left standing. So the cursor is parked at the start of the first line, which terminals keep track of, all
- * below it is erased, and lines are drawn without wrapping.
+ * ora leaves the cursor behind the last line, goes up as many rows as it wrote to erase them, and writes the next frame
+ * then, each in a write of its own. That flickers, and leaves rows standing when the terminal became narrower and folded
+ * the lines, or tells its new size late (tmux a quarter of a second). So ora writes to a stand-in, and a frame goes out as
+ * one write, drawn over the one before without wrapping. The cursor is parked at the start of the first line, which
+ * terminals keep track of.
  */
-export function openLiveArea(
-  stream: NodeJS.WriteStream & { readonly fd: number },
-  color: boolean,
-  lines: Lines,
-): LiveArea {
+export function openLiveArea(stream: NodeJS.WriteStream, color: boolean, lines: Lines): LiveArea {
+  // ora takes what is written to the stream itself for somebody else's, so it is kept as it is before.
+  const write = stream.write.bind(stream) as (text: string) => boolean;
+  let frame: string | undefined;
+  const nothing = (): void => undefined;
+  const standIn = {
+    isTTY: true,
+    columns: Number.MAX_SAFE_INTEGER,
+    write: (text: string): boolean => {
+      if (frame === undefined) write(text);
+      else frame += text;
+      return true;
+    },
+    ...{ cursorTo: nothing, moveCursor: nothing, clearLine: nothing },
+  };
   const spinner = ora({
-    stream,
+    stream: standIn as unknown as NodeJS.WriteStream,
     isEnabled: true,
     // Standard input may be what is being sent.
     discardStdin: false,
     interval: FRAME_MS,
     color: color ? 'cyan' : false,
   });
-  /** Rows between the parked cursor and the last line; undefined while the cursor is where ora left it. */
-  let parkedAbove: number | undefined;
+  let parked = false;
   let drawn = 0;
-  // Not through the stream, whose writes ora takes for somebody else's.
-  const write = (text: string): void => void writeSync(stream.fd, text);
 
   const compose = (): void => {
     const [columns, rows] = sizeOf(stream);
     // The last column stays free: some terminals wrap as soon as it is written.
     const composed = lines(Math.max(1, columns - 1 - SPINNER_COLUMNS), rows);
     drawn = composed.length;
-    spinner.text = composed.join(`\n${' '.repeat(SPINNER_COLUMNS)}`);
+    spinner.text = composed.join(`${ERASE_LINE}\n${' '.repeat(SPINNER_COLUMNS)}`) + ERASE_LINE + ERASE_BELOW;
   };
 
   const clear = spinner.clear.bind(spinner);
   spinner.clear = () => {
-    if (parkedAbove !== undefined) write(`\r${ERASE_BELOW}${down(parkedAbove)}`);
-    parkedAbove = undefined;
     clear();
-    compose();
+    // From the second column on, as tmux keeps in its history what is erased from the corner of the screen on.
+    if (frame === undefined && parked) write(`\r${ERASE_LINE}${FORWARD}${ERASE_BELOW}\r`);
+    if (frame === undefined) parked = false;
     return spinner;
   };
 
   const render = spinner.render.bind(spinner);
   spinner.render = () => {
-    write(WRAP_OFF);
+    compose();
+    if (drawn === 0) return spinner.clear();
+    frame = '';
     render();
-    write(WRAP_ON);
-    if (parkedAbove === undefined && drawn > 0) {
-      parkedAbove = drawn - 1;
-      write(`${up(parkedAbove)}\r`);
+    if (frame !== '') {
+      write(`${WRAP_OFF}${frame}${WRAP_ON}${up(drawn - 1)}\r`);
+      parked = true;
     }
+    frame = undefined;
     return spinner;
   };
 

@@ -105,7 +105,7 @@ function describeJob(transfer: Transfer, job: JobView, wallMs: number): string {
       return `attempt ${job.attempts} of ${job.maxAttempts} failed: ${why}; next in ${formatDuration(leftMs)}`;
     }
     case 'delivered':
-      return `delivered to ${transfer.destination}${times}`;
+      return `${joined('delivered', describeFiles(transfer), `to ${transfer.destination}`)}${times}`;
     case 'failed':
       return `failed: ${trimmed(job.error?.message ?? 'no reason given')}`;
     case 'cancelled':
@@ -117,6 +117,14 @@ function describeJob(transfer: Transfer, job: JobView, wallMs: number): string {
 export function describeSize({ files, sizeBytes }: Pick<Transfer, 'files' | 'sizeBytes'>): string {
   const size = sizeBytes === undefined ? '' : formatSize(sizeBytes);
   return [files === undefined ? '' : formatFiles(files), size].filter((text) => text !== '').join(', ');
+}
+
+/** `1,234 files` of a tree, `12 of 1,234 files` while they are delivered. */
+export function describeFiles({ files, job }: Transfer): string {
+  const all = files ?? job?.filesTotal ?? undefined;
+  if (all === undefined) return '';
+  const done = job?.state === 'delivering' ? job.filesDone : undefined;
+  return typeof done === 'number' ? `${formatCount(done)} of ${formatFiles(all)}` : formatFiles(all);
 }
 
 /** `1 file`, `1,234 files`. */
@@ -139,6 +147,10 @@ function describeTimes({ startedAtMs, acceptedAtMs, finishedAtMs }: Transfer): s
   if (acceptedAtMs === undefined || finishedAtMs === undefined) return '';
   const sent = formatDuration(acceptedAtMs - startedAtMs);
   return ` (sent in ${sent}, delivered ${formatDuration(finishedAtMs - acceptedAtMs)} later)`;
+}
+
+function joined(...words: readonly string[]): string {
+  return words.filter((word) => word !== '').join(' ');
 }
 
 function trimmed(message: string): string {

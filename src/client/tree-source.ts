@@ -1,4 +1,4 @@
-import { close, constants, fstat, open, read } from 'node:fs';
+import { closeSync, constants, fstatSync, open, read, type Stats } from 'node:fs';
 import { openFileSource } from './file-source.ts';
 import type { Source } from './source.ts';
 import { changedError, unreadable } from './source-error.ts';
@@ -95,40 +95,39 @@ async function compose({ batch, large }: Step): Promise<Buffer> {
   return buffer;
 }
 
-/** Callbacks instead of promises, as these are most of what sending many small files costs. */
+/**
+ * Opening and reading may wait for storage, so they are left to other threads. By callbacks, and the rest here and now, as
+ * the ways there and back are most of what sending many small files costs.
+ */
 function readSmall(entry: TreeEntry, buffer: Buffer, at: number): Promise<void> {
   const { path, sizeBytes } = entry;
   return new Promise((resolve, reject) => {
+    const end = (fd: number, error?: Error): void => {
+      closeSync(fd);
+      if (error !== undefined) reject(error);
+      else resolve();
+    };
+    const step = (fd: number, filled: number): void => {
+      if (filled === sizeBytes) {
+        end(fd, isSame(entry, fstatSync(fd)) ? undefined : changedError(path));
+        return;
+      }
+      read(fd, buffer, at + filled, sizeBytes - filled, filled, (error, bytes) => {
+        if (error !== null) end(fd, unreadable(path, error));
+        else if (bytes === 0) end(fd, changedError(path));
+        else step(fd, filled + bytes);
+      });
+    };
     // O_NONBLOCK: it may have become a named pipe meanwhile, whose opening would wait for ever.
-    open(path, constants.O_RDONLY | constants.O_NONBLOCK, (openError, fd) => {
-      if (openError !== null) return reject(unreadable(path, openError));
-      const end = (error?: Error): void => {
-        close(fd, () => undefined);
-        if (error === undefined) resolve();
-        else reject(error);
-      };
-      const check = (): void => {
-        fstat(fd, (error, stats) => {
-          if (error !== null) return end(unreadable(path, error));
-          const same =
-            stats.size === sizeBytes && stats.mtimeMs === entry.mtimeMs && stats.ino === entry.inode;
-          end(same ? undefined : changedError(path));
-        });
-      };
-      const step = (filled: number): void => {
-        if (filled === sizeBytes) {
-          check();
-          return;
-        }
-        read(fd, buffer, at + filled, sizeBytes - filled, filled, (error, bytes) => {
-          if (error !== null) end(unreadable(path, error));
-          else if (bytes === 0) end(changedError(path));
-          else step(filled + bytes);
-        });
-      };
-      step(0);
+    open(path, constants.O_RDONLY | constants.O_NONBLOCK, (error, fd) => {
+      if (error !== null) reject(unreadable(path, error));
+      else step(fd, 0);
     });
   });
+}
+
+function isSame({ sizeBytes, mtimeMs, inode }: TreeEntry, stats: Stats): boolean {
+  return stats.size === sizeBytes && stats.mtimeMs === mtimeMs && stats.ino === inode;
 }
 
 async function* largeFile(entry: TreeEntry): AsyncGenerator<Buffer> {

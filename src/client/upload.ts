@@ -4,6 +4,11 @@ import { headerOf } from './answer.ts';
 import type { Connection } from './connection.ts';
 import type { Source } from './source.ts';
 
+const LEAST_PART_BYTES = 16 * 1024;
+const MOST_PART_BYTES = 1024 * 1024;
+const QUICK_MS = 50;
+const SLOW_MS = 500;
+
 export type UploadOptions = {
   /** Called with the bytes handed to the socket so far. */
   readonly onProgress?: (bytesSent: number) => void;
@@ -47,14 +52,27 @@ export async function upload(
   return { id, jobText };
 }
 
+/**
+ * Tells of each part that the socket took. Parts are as large as pieces where these go quickly, and small on a slow way,
+ * so that there is something to tell about twice a second.
+ */
 async function* watched(
   body: AsyncIterable<Buffer>,
   onProgress: (bytesSent: number) => void,
 ): AsyncGenerator<Buffer> {
   let bytesSent = 0;
+  let partBytes = LEAST_PART_BYTES;
   for await (const piece of body) {
-    yield piece;
-    bytesSent += piece.length;
-    onProgress(bytesSent);
+    for (let at = 0; at < piece.length; ) {
+      const part = piece.subarray(at, at + partBytes);
+      const beganMs = Date.now();
+      yield part;
+      const tookMs = Date.now() - beganMs;
+      at += part.length;
+      bytesSent += part.length;
+      onProgress(bytesSent);
+      if (tookMs < QUICK_MS) partBytes = Math.min(2 * partBytes, MOST_PART_BYTES);
+      else if (tookMs > SLOW_MS) partBytes = Math.max(partBytes / 2, LEAST_PART_BYTES);
+    }
   }
 }

@@ -1,96 +1,47 @@
 import assert from 'node:assert/strict';
-import { execFile } from 'node:child_process';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
-import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
-import { type BuiltClient, buildClient, cleanEnvironment } from '../support/built-client.ts';
+import { type BuiltClient, buildClient } from '../support/built-client.ts';
 import { type FakeDaemon, startFakeDaemon } from '../support/fake-daemon.ts';
 import { skipUnless } from '../support/skip-unless.ts';
+import { createTerminal, type Terminal } from '../support/terminal.ts';
 
 /** The client on a real terminal: tmux is one whose screen can be read. */
 const onTmux = skipUnless('tmux');
-const execute = promisify(execFile);
 const SIZE = 4 * 1024 * 1024;
 const WIDE_NAME = 'длинное-имя-日本語ファイル-e\u0301tude-with-a-very-long-tail.bin';
 
 let client: BuiltClient;
 let daemon: FakeDaemon;
-let tmuxDirectory: string;
+let terminal: Terminal;
 
 before(async () => {
   client = await buildClient();
-  tmuxDirectory = mkdtempSync(join(tmpdir(), 'incus-upload-tmux-'));
+  terminal = createTerminal(client, () => daemon.url);
   for (const name of ['one.bin', 'two.bin', WIDE_NAME]) {
     writeFileSync(join(client.directory, name), Buffer.alloc(SIZE));
   }
+  mkdirSync(join(client.directory, 'tree'));
+  for (let i = 0; i < 1200; i += 1) writeFileSync(join(client.directory, 'tree', `${i}`), Buffer.alloc(2000));
 });
 after(() => {
   client.remove();
-  rmSync(tmuxDirectory, { recursive: true, force: true });
+  terminal.remove();
 });
 beforeEach(async () => {
   daemon = await startFakeDaemon(join(client.directory, 'socket'));
 });
 afterEach(async () => {
-  await tmux('kill-server').catch(() => undefined);
+  await terminal.end();
   await daemon.close();
 });
 
-/** Each terminal has a server of its own: one that is ending would take the next one's session with it. */
-let terminals = 0;
-
-async function tmux(...args: string[]): Promise<string> {
-  const env = { ...cleanEnvironment(), TMUX_TMPDIR: tmuxDirectory, LANG: 'C.UTF-8' };
-  const { stdout } = await execute('tmux', ['-u', '-f', '/dev/null', '-L', `test-${terminals}`, ...args], {
-    env,
-  });
-  return stdout;
-}
-
-/** Opens a terminal with a shell in the directory of the test's files, `i` being the client. */
-async function openTerminal(columns: number, env = ''): Promise<void> {
-  terminals += 1;
-  const rc = join(client.directory, 'rc');
-  writeFileSync(
-    rc,
-    `PS1='$ '; export INCUS_UPLOAD_URL=${daemon.url} ${env}; i() { '${process.execPath}' '${client.program}' "$@"; }\n`,
-  );
-  await tmux(
-    'new-session',
-    '-d',
-    '-x',
-    `${columns}`,
-    '-y',
-    '24',
-    '-c',
-    client.directory,
-    `bash --rcfile ${rc} -i`,
-  );
-  await screenWith(/\$ *\n/);
-}
-
-async function type(text: string): Promise<void> {
-  await tmux('send-keys', '-l', text);
-  await tmux('send-keys', 'Enter');
-}
-
-async function screen(): Promise<string> {
-  return (await tmux('capture-pane', '-p')).replace(/\n+$/, '\n');
-}
-
-/** The screen as soon as it shows what is looked for. */
-async function screenWith(pattern: RegExp): Promise<string> {
-  let text = '';
-  for (let tries = 0; tries < 400; tries += 1) {
-    text = await screen();
-    if (pattern.test(text)) return text;
-    await sleep(50);
-  }
-  assert.fail(`the screen never showed ${pattern}:\n${text}`);
-}
+const openTerminal = (columns: number, env?: string): Promise<void> => terminal.open(columns, env);
+const type = (text: string): Promise<void> => terminal.type(text);
+const tmux = (...args: string[]): Promise<string> => terminal.tmux(...args);
+const screen = (): Promise<string> => terminal.screen();
+const screenWith = (pattern: RegExp): Promise<string> => terminal.screenWith(pattern);
 
 for (const columns of [80, 40, 200]) {
   test(`push shows one line while it sends, ${columns} columns wide`, onTmux, async () => {
@@ -178,6 +129,52 @@ test('push keeps to the terminal when that becomes narrower', onTmux, async () =
     drawn.every((line) => line.includes('%')),
     drawn.join('\n'),
   );
+});
+
+test('push keeps what it draws out of the history of the terminal', onTmux, async () => {
+  daemon.pieceDelayMs = 50;
+  await openTerminal(80);
+  // Below a screen that was cleared, the lines begin in its corner when the command line is gone.
+  await type('clear; (sleep 0.2; tput cup 0 0) & i push one.bin two.bin web:/d/ > /dev/null');
+  await screenWith(/total.* [3-9]\d%/);
+  assert.match(await tmux('display', '-p', '#{history_size}'), /^0\n/);
+});
+
+test('push - shows bytes and rate of what has no known length', onTmux, async () => {
+  daemon.pieceDelayMs = 40;
+  await openTerminal(40);
+  await type('cat one.bin two.bin | i push - web:/x; echo "status $?"');
+  const text = await screenWith(/^\S standard input +[\d.]+ [KM]iB +[\d.]+ [KM]iB\/s$/m);
+  assert.doesNotMatch(text, /%|left/);
+  daemon.pieceDelayMs = 0;
+  await screenWith(/queued web:\/x \(8\.0 MiB.*[\s\S]*^status 0/m);
+});
+
+test('push -r shows the tree as one line, with its files', onTmux, async () => {
+  daemon.pieceDelayMs = 40;
+  for (const columns of [80, 40]) {
+    await openTerminal(columns);
+    await type('i push -r tree web:/srv/; echo "status $?"');
+    const text = await screenWith(/^\S tree .*[1-9]\d?%.*\/s/m);
+    if (columns === 80)
+      assert.match(text, /^\S tree {2}1,200 files +\d+% {2}[\d.]+ [KM]iB of 2\.9 MiB .*left$/m);
+    assert.equal(text.split('\n').filter((line) => line.includes('%')).length, 1, text);
+    await screenWith(/queued web:\/srv\/ \(1,200 [\s\S]*^status 0/m);
+  }
+});
+
+test('push ended by a signal leaves a clean screen, and says what was accepted', onTmux, async () => {
+  daemon.pieceDelayMs = 200;
+  await openTerminal(80);
+  for (const signal of ['TERM', 'HUP', 'INT']) {
+    await type(
+      `clear; (sleep 1; pkill -${signal} -P $$ node) & i push one.bin two.bin web:/d/; echo "status $?"`,
+    );
+    const text = await screenWith(/^status 130/m);
+    assert.match(text, /^incus-upload: Interrupted; of 2 files 0 were accepted; see: incus-upload jobs$/m);
+    assert.doesNotMatch(text, /%/);
+    assert.match(await tmux('display', '-p', '#{cursor_flag}'), /1/);
+  }
 });
 
 test('push draws nothing where it should not', onTmux, async () => {
