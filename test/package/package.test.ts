@@ -130,27 +130,35 @@ describe('the Debian package', { skip: containerSkipReason() ?? false }, () => {
     assert.equal(await show('ActiveState'), 'active');
   });
 
-  test('serves HTTPS with a key that only root may read', async () => {
+  test('serves HTTPS, with a key that only root may read, to who has a token', async () => {
     const folder = '/etc/systemd/system/incus-uploadd.service.d';
-    const key = ['LoadCredential=tls.key:/root/tls.key', 'Environment=INCUS_UPLOADD_TLS_KEY=%d/tls.key'];
+    const lines = [
+      '[Service]',
+      'LoadCredential=tls.key:/root/tls.key',
+      'Environment=INCUS_UPLOADD_TLS_KEY=%d/tls.key',
+      'Environment=INCUS_UPLOADD_TLS_CERT=/etc/uploadd.pem',
+    ];
     const names = ['-subj', '/CN=uploadd', '-addext', 'subjectAltName=IP:127.0.0.1'];
     const files = ['-keyout', join(directory, 'tls.key'), '-out', join(directory, 'tls.crt')];
     const how = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'];
     execFileSync('openssl', [...how, ...names, ...files], { stdio: 'ignore' });
-    for (const name of ['tls.key', 'tls.crt'])
-      await container.put(readFileSync(join(directory, name)), `/root/${name}`);
-    await run('chmod 600 /root/tls.key; cp /root/tls.crt /etc/incus-upload/');
-    await run(`mkdir ${folder}; printf '%s\\n' '[Service]' '${key.join("' '")}' > ${folder}/tls.conf`);
-    await run(
-      'echo tls_cert: /etc/incus-upload/tls.crt >> /etc/incus-upload/uploadd.yml; systemctl daemon-reload',
-    );
+    await container.put(readFileSync(join(directory, 'tls.key')), '/root/tls.key');
+    await container.put(readFileSync(join(directory, 'tls.crt')), '/etc/uploadd.pem');
+    await run(`chmod 600 /root/tls.key; chmod 644 /etc/uploadd.pem; mkdir ${folder}`);
+    await container.put(`${lines.join('\n')}\n`, `${folder}/tls.conf`);
+    await run('systemctl daemon-reload');
     await run('systemctl restart incus-uploadd incus-uploadd-https.socket');
-    const ask =
-      "require('https').get('https://127.0.0.1:8444/v1/jobs', (r) => console.log(r.resume().statusCode))";
-    assert.equal(await run(`NODE_EXTRA_CA_CERTS=/root/tls.crt node -e "${ask}"`), '401');
+    // What root writes into the state directory the daemon can read.
+    const token = await run('incus-uploadd token add ci --instance c1 2>/dev/null');
+    const remote = 'NODE_EXTRA_CA_CERTS=/etc/uploadd.pem incus-upload --url https://127.0.0.1:8444';
+    const push = async (shown: string, instance: string): Promise<number> => {
+      const script = `echo far > far.txt; INCUS_UPLOAD_TOKEN=${shown} ${remote} push --wait far.txt ${instance}:/root/`;
+      return (await container.tryRun(script, 'bob')).status;
+    };
+    assert.deepEqual([await push('', 'c1'), await push(token, 'c2'), await push(token, 'c1')], [77, 77, 0]);
+    assert.equal(readFileSync(inInstance('/root/far.txt'), 'utf8'), 'far\n');
     assert.equal(await run('incus-upload info > /dev/null && echo open', 'alice'), 'open');
-    await run(`rm -r ${folder} /etc/incus-upload/tls.crt; cp -a /root/uploadd.yml /etc/incus-upload/`);
-    await run('systemctl daemon-reload; systemctl stop incus-uploadd-https.socket');
+    await run(`rm -r ${folder}; systemctl daemon-reload; systemctl stop incus-uploadd-https.socket`);
     await run('systemctl restart incus-uploadd');
   });
 
