@@ -1,10 +1,9 @@
 import { ByteMeter } from '../base/byte-meter.ts';
 import { wantsColor } from './color.ts';
 import type { GlobalFlags } from './context.ts';
-import { displayWidth } from './display-width.ts';
 import { type Output, printable } from './output.ts';
 import { createPaint, openLiveArea } from './printer.ts';
-import { formatProgress, formatWords, type Progress } from './progress-lines.ts';
+import { formatProgressRows, formatWords, type Progress, type ProgressRow } from './progress-lines.ts';
 import {
   describeFiles,
   describeTransfer,
@@ -16,6 +15,8 @@ import {
 
 const TICK_MS = 100;
 const MAX_LINES = 8;
+/** So that the numbers stay where they are when a short name comes or goes. */
+const TOTAL_NAME_COLUMNS = 22;
 
 /** How much there is to send in all; bytes are those of files, as their sizes were at the start. */
 export type Totals = { readonly files: number; readonly bytes: number };
@@ -53,7 +54,8 @@ export function openLiveView(
     return entry?.meter;
   };
 
-  const line = (transfer: Transfer, columns: number, nameColumns: number): string => {
+  /** Numbers, or words where there are none. */
+  const rowOf = (transfer: Transfer, columns: number): ProgressRow | string => {
     const now = clocks.now();
     const name = printable(transfer.name);
     const delivering = transfer.phase === 'accepted' && transfer.job?.state === 'delivering';
@@ -61,30 +63,26 @@ export function openLiveView(
       return formatWords(name, printable(describeTransfer(transfer, now, clocks.wall())), columns);
     }
     const verb = [delivering ? 'delivering' : '', describeFiles(transfer)].filter((text) => text !== '');
-    return formatProgress(
-      name,
-      verb.join(' '),
-      progressOf(meterOf(transfer), transfer.sizeBytes, now),
-      columns,
-      nameColumns,
-    );
+    const progress = progressOf(meterOf(transfer), transfer.sizeBytes, now);
+    return { name, verb: verb.join(' '), progress };
   };
 
-  const totalLine = (columns: number, nameColumns: number): string => {
+  const totalRow = (columns: number): ProgressRow => {
     const name = columns < 60 ? 'total' : `total, ${over} of ${totals.files} files`;
     const totalBytes = Math.max(totals.bytes, all?.bytes ?? 0);
-    return formatProgress(name, '', progressOf(all, totalBytes, clocks.now()), columns, nameColumns);
+    return { name, verb: '', progress: progressOf(all, totalBytes, clocks.now()) };
   };
 
   const lines = (columns: number, rows: number): string[] => {
     const room = Math.max(1, Math.min(MAX_LINES, rows - 3));
     const sending = [...active].filter(({ phase }) => phase !== 'accepted' && phase !== 'pending');
     const waiting = [...active].filter(({ phase }) => phase === 'accepted');
-    const shown = [...sending, ...waiting].slice(0, room);
     const several = totals.files > 1 && active.size > 0;
-    const widest = Math.max(several ? 22 : 0, ...shown.map(({ name }) => displayWidth(printable(name))));
-    const drawn = shown.map((transfer) => line(transfer, columns, widest));
-    return several ? [...drawn, totalLine(columns, widest)] : drawn;
+    const shown = [...sending, ...waiting].slice(0, room).map((transfer) => rowOf(transfer, columns));
+    if (several) shown.push(totalRow(columns));
+    const numbered = shown.filter((row) => typeof row !== 'string');
+    const formatted = formatProgressRows(numbered, columns, several ? TOTAL_NAME_COLUMNS : 0).values();
+    return shown.map((row) => (typeof row === 'string' ? row : (formatted.next().value ?? '')));
   };
   const area = openLiveArea(stream, color, lines);
 

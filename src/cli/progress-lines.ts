@@ -15,17 +15,35 @@ export type Progress = {
 const NAME_COLUMNS = [12, 5, 4, 3, 0] as const;
 const NAME_COLUMNS_MAX = 40;
 
+export type ProgressRow = { readonly name: string; readonly verb: string; readonly progress: Progress };
+
 /**
  * One line of at most `columns`: name, percent, bytes, rate and time left, told shorter where there is little room.
- * `verb` stands before the numbers. `nameColumns` are wanted for the name, so that several lines stand in columns.
+ * `verb` stands before the numbers.
  */
-export function formatProgress(
-  name: string,
-  verb: string,
-  progress: Progress,
+export function formatProgress(name: string, verb: string, progress: Progress, columns: number): string {
+  return formatProgressRows([{ name, verb, progress }], columns)[0] ?? '';
+}
+
+/** Such lines below each other, their numbers beginning in one column. */
+export function formatProgressRows(
+  rows: readonly ProgressRow[],
   columns: number,
-  nameColumns: number = displayWidth(name),
-): string {
+  leastNameColumns = 0,
+): string[] {
+  const nameColumns = Math.max(leastNameColumns, ...rows.map(({ name }) => displayWidth(name)));
+  const numbers = rows.map((row) => numbersOf(row, columns, nameColumns));
+  const room = Math.min(NAME_COLUMNS_MAX, ...numbers.map((text) => columns - text.length - 2));
+  return rows.map(({ name }, index) => {
+    const text = numbers[index] ?? '';
+    if (room <= 0) return truncateEnd(text, columns);
+    const shown = padEnd(truncateStart(name, room), Math.min(room, nameColumns));
+    return truncateEnd(`${shown}  ${text}`, columns);
+  });
+}
+
+/** The longest way to tell the numbers that leaves enough of the name. */
+function numbersOf({ verb, progress }: ProgressRow, columns: number, nameColumns: number): string {
   const { bytes, totalBytes, rate, timeLeftMs } = progress;
   const percent = totalBytes === undefined ? '' : `${percentOf(bytes, totalBytes)}%`.padStart(4);
   const speed = rate > 0 ? `${formatSize(rate)}/s` : '';
@@ -39,17 +57,11 @@ export function formatProgress(
     joined(' ', percent, left),
     percent.trim(),
   ];
-  const chosen = variants.findIndex((variant, index) => {
+  const chosen = variants.find((variant, index) => {
     const room = columns - variant.length - 2;
     return room >= Math.min(nameColumns, NAME_COLUMNS[index] ?? 0);
   });
-  const numbers = variants[chosen === -1 ? variants.length - 1 : chosen] ?? '';
-  const room = Math.min(columns - numbers.length - 2, NAME_COLUMNS_MAX);
-  if (room <= 0) return truncateEnd(numbers, columns);
-  return truncateEnd(
-    `${padEnd(truncateStart(name, room), Math.min(room, nameColumns))}  ${numbers}`,
-    columns,
-  );
+  return chosen ?? percent.trim();
 }
 
 /** One line of at most `columns`: a name and words. */

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { displayWidth } from '../../src/cli/display-width.ts';
-import { formatProgress, formatWords } from '../../src/cli/progress-lines.ts';
+import { formatProgress, formatProgressRows, formatWords } from '../../src/cli/progress-lines.ts';
 
 const PROGRESS = { bytes: 2 ** 29, totalBytes: 2 ** 30, rate: 2 ** 27, timeLeftMs: 4000 };
 
@@ -43,4 +43,17 @@ test('formatProgress() and formatWords() are never wider than the terminal', () 
       },
     ),
   );
+});
+
+test('formatProgressRows() puts numbers below each other', () => {
+  const rows = ['a', 'a-longer-name.bin', '日本語.tar'].map((name, index) => ({
+    name,
+    verb: '',
+    progress: { ...PROGRESS, bytes: 2 ** (20 + 4 * index) },
+  }));
+  for (const columns of [30, 40, 80, 200]) {
+    const lines = formatProgressRows(rows, columns);
+    const places = new Set(lines.map((line) => displayWidth(line.slice(0, line.indexOf('%')))));
+    assert.equal(places.size, 1, lines.join('\n'));
+  }
 });

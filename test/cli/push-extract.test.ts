@@ -33,8 +33,16 @@ test('push --extract sends archives of all kinds as a plain one', async () => {
   execFileSync('tar', ['-czf', 'a.tgz', 'site'], options);
   execFileSync('zstd', ['-q', 'a.tar', '-o', 'a.tar.zst'], options);
   execFileSync('zstd', ['-q', '-19', '--no-check', 'a.tar', '-o', 'named-wrongly.gz'], options);
+  execFileSync(
+    'sh',
+    ['-c', '(head -c 100000 a.tar | zstd; tail -c +100001 a.tar | zstd --no-check) > two-frames.zst'],
+    {
+      ...options,
+      stdio: ['ignore', 'ignore', 'ignore'],
+    },
+  );
   writeFileSync(join(place, 'empty.tar'), Buffer.alloc(10240));
-  const archives = ['a.tar', 'a.tgz', 'a.tar.zst', 'named-wrongly.gz'];
+  const archives = ['a.tar', 'a.tgz', 'a.tar.zst', 'named-wrongly.gz', 'two-frames.zst'];
   for (const archive of archives) {
     for (const standardInput of [false, true]) {
       daemon.uploads.length = 0;
