@@ -1,15 +1,26 @@
+const MOST_NAMES = 3;
+
 /** The name of the list that is nearest to a mistyped one, or undefined when none is near enough to be meant. */
 export function nearestName(mistyped: string, names: Iterable<string>): string | undefined {
-  let nearest: string | undefined;
-  let least = Math.max(2, Math.floor(mistyped.length / 3)) + 1;
-  for (const name of names) {
-    const distance = editDistance(mistyped, name);
-    if (distance < least) {
-      least = distance;
-      nearest = name;
-    }
-  }
-  return nearest;
+  return byDistance(mistyped, names)[0];
+}
+
+/** Up to three names that may be meant: the nearest first, then those that begin with what was typed or contain it. */
+export function nearestNames(mistyped: string, names: Iterable<string>): string[] {
+  const all = [...names];
+  const longer = all.filter((name) => mistyped.length > 1 && name.includes(mistyped));
+  const starting = longer.filter((name) => name.startsWith(mistyped));
+  return [...new Set([...byDistance(mistyped, all), ...starting, ...longer])].slice(0, MOST_NAMES);
+}
+
+/** The names near enough to be meant, the nearest first and otherwise in their order. */
+function byDistance(mistyped: string, names: Iterable<string>): string[] {
+  // Of a name of two letters, one has to be right.
+  const limit = Math.min(Math.max(2, Math.floor(mistyped.length / 3)), mistyped.length - 1);
+  return Array.from(names, (name) => ({ name, distance: editDistance(mistyped, name) }))
+    .filter(({ distance }) => distance <= limit)
+    .sort((a, b) => a.distance - b.distance)
+    .map(({ name }) => name);
 }
 
 /** Levenshtein's distance: the insertions, deletions and replacements that make one text of the other. */

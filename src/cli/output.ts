@@ -1,4 +1,5 @@
 import { CodedError, ERRORS, messageOf, systemCode } from '../errors.ts';
+import { advise } from './advice.ts';
 import type { GlobalFlags } from './context.ts';
 
 export type ErrorAbout = { readonly source?: string | undefined; readonly id?: string | undefined };
@@ -53,8 +54,14 @@ function codeOf(error: unknown): keyof typeof ERRORS {
   return error instanceof CodedError ? error.code : 'internal';
 }
 
+/** What happened and what to do. What carries no code is nothing that anybody planned for. */
+function adviceOf(error: unknown): string {
+  if (error instanceof CodedError) return advise(error.code, error.message);
+  return `${messageOf(error)}; this is a fault of incus-upload: report it with what --debug prints`;
+}
+
 function describeFailure(error: unknown, about: ErrorAbout): string {
-  const what = printable(messageOf(error)).replace(/\.$/, '');
+  const what = printable(adviceOf(error));
   // A message of the file system names its file already, which may be one in the directory that is sent.
   const named = about.source === undefined || codeOf(error) === 'source_unreadable';
   const name = named ? undefined : printable(about.source ?? '');
@@ -68,7 +75,7 @@ function encodeFailure(error: unknown, about: ErrorAbout): string {
   return JSON.stringify({
     error: {
       code,
-      message: messageOf(error),
+      message: adviceOf(error),
       retryable,
       exit_status: exit,
       source: source ?? null,

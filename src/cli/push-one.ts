@@ -122,8 +122,8 @@ async function follow(push: Push, accepted: Accepted, late: boolean): Promise<nu
     const job = await awaitJob(connection, accepted.id, { signal, timeoutMs: options.timeout, onJob });
     if (late) output.out(last);
     if (!isLost(job.state)) return 0;
-    const code = job.error?.code ?? (job.state === 'cancelled' ? 'cancelled' : 'internal');
-    output.fail(new CodedError(code, job.error?.message), { source: transfer.name, id: job.id });
+    const { explainLoss } = await import('./explain-loss.ts');
+    output.fail(await explainLoss(connection, job, signal), { source: transfer.name, id: job.id });
     return 1;
   } catch (error) {
     transfer.finishedAtMs = monotonicMs();

@@ -19,10 +19,9 @@ export async function runWait(
     const job = await awaitJob(connection, id, { signal, timeoutMs });
     printJob(output, flags, job);
     if (!isLost(job.state)) return 0;
-    const code = job.error?.code ?? (job.state === 'cancelled' ? 'cancelled' : 'internal');
-    output.fail(new CodedError(code, `${job.id} ${job.state}: ${job.error?.message ?? 'no reason given'}`), {
-      id: job.id,
-    });
+    const { explainLoss } = await import('./explain-loss.ts');
+    const { code, message } = await explainLoss(connection, job, signal);
+    output.fail(new CodedError(code, `${job.id} ${job.state}: ${message}`), { id: job.id });
     return 1;
   });
 }

@@ -7,7 +7,8 @@ export type Address =
   | { readonly kind: 'unix'; readonly socketPath: string }
   | { readonly kind: 'tcp'; readonly origin: string };
 
-const SYSTEM_SOCKET = '/run/incus-upload/uploadd.sock';
+/** Where the system's daemon listens. */
+export const SYSTEM_SOCKET = '/run/incus-upload/uploadd.sock';
 
 /** Reads `unix:PATH`, `http://HOST:PORT` or `https://HOST:PORT`; a bad text is `usage`. */
 export function parseAddress(text: string): Address {

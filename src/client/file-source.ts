@@ -64,7 +64,8 @@ function openFile(path: string): number {
 
 function checkKind(path: string, stats: BigIntStats): void {
   if (stats.isFile()) return;
-  if (stats.isDirectory()) throw new CodedError('source_unreadable', `${path} is a directory`);
+  if (stats.isDirectory())
+    throw new CodedError('source_unreadable', `${path} is a directory; use -r to send it`);
   throw new CodedError(
     'source_unreadable',
     `${path} is not a regular file; pipe it in and give - as the source`,

@@ -1,6 +1,6 @@
-import { readFileSync, statSync } from 'node:fs';
 import { CodedError, messageOf, systemCode } from '../errors.ts';
 import { type Address, formatAddress } from './address.ts';
+import { adviseAccess, adviseStart } from './socket-advice.ts';
 
 /** What a request that got no answer means. Errors that already carry a code pass unchanged. */
 export function transportError(
@@ -47,45 +47,24 @@ function isConnecting(error: unknown): boolean {
 }
 
 function connectError(error: unknown, code: string | undefined, address: Address, where: string): CodedError {
-  if ((code === 'EACCES' || code === 'EPERM') && address.kind === 'unix') {
-    return new CodedError('socket_denied', deniedMessage(address.socketPath), { cause: error });
+  const socketPath = address.kind === 'unix' ? address.socketPath : undefined;
+  if ((code === 'EACCES' || code === 'EPERM') && socketPath !== undefined) {
+    const message = `The daemon's socket ${socketPath} is closed to you; ${adviseAccess(socketPath)}`;
+    return new CodedError('socket_denied', message, { cause: error });
   }
   const why =
-    code === 'ENOENT'
+    code === 'ENOENT' && socketPath !== undefined
       ? 'there is no such socket'
       : code === 'ECONNREFUSED'
         ? 'nothing listens there'
-        : messageOf(error);
-  return new CodedError(
-    'daemon_unreachable',
-    `Cannot reach the daemon at ${where}: ${why}; start it (systemctl start incus-uploadd), or name another with --url`,
-    { cause: error },
-  );
-}
-
-function deniedMessage(socketPath: string): string {
-  let group: string | undefined;
-  try {
-    const { gid, mode } = statSync(socketPath);
-    if ((mode & 0o020) !== 0) group = groupName(gid);
-  } catch {
-    // A directory above it is closed, so not even its group can be seen.
-  }
+        : code === 'ENOTFOUND' || code === 'EAI_AGAIN'
+          ? 'its name is not known here'
+          : messageOf(error);
   const advice =
-    group === undefined
-      ? 'ask for access to it, or name another daemon with --url'
-      : `join the group ${group} (usermod -aG ${group} USER, then log in again)`;
-  return `The daemon's socket ${socketPath} is closed to you; ${advice}`;
-}
-
-function groupName(gid: number): string {
-  try {
-    for (const line of readFileSync('/etc/group', 'utf8').split('\n')) {
-      const [name, , id] = line.split(':');
-      if (name !== undefined && name !== '' && id === String(gid)) return name;
-    }
-  } catch {
-    // No group file: the number has to do.
-  }
-  return String(gid);
+    socketPath === undefined
+      ? 'see whether it runs and listens there, or name another with --url or --remote'
+      : adviseStart(socketPath);
+  return new CodedError('daemon_unreachable', `Cannot reach the daemon at ${where}: ${why}; ${advice}`, {
+    cause: error,
+  });
 }

@@ -13,11 +13,14 @@ export type Destination = {
  */
 export function parseDestination(text: string): Destination {
   const at = text.search(/[:/]/);
-  if (at <= 0) {
-    throw new CodedError('usage', `Not a destination: ${JSON.stringify(text)}; expected INSTANCE:/path`);
-  }
+  const bad = (why: string): CodedError =>
+    new CodedError('usage', `Not a destination: ${JSON.stringify(text)} ${why}; expected INSTANCE:/path`);
+  if (at === 0) throw bad('names no instance');
+  if (at === -1) throw bad('names no path');
   const instance = text.slice(0, at);
   const path = cleanPath(text[at] === ':' ? text.slice(at + 1) : text.slice(at));
+  if (path === '') throw bad('names no path');
+  if (!path.startsWith('/')) throw bad('has a path that does not begin with /');
   const problem = instanceNameProblem(instance) ?? pathProblem(path)?.message;
   if (problem !== undefined) throw new CodedError('usage', problem);
   return { instance, path };

@@ -65,7 +65,10 @@ test('show tells a job with its history', async () => {
   assert.match(stdout, /^ {2}2026-01-01T00:00:00\.000Z {4}1\.5s {2}connection_lost/m);
   assert.equal(JSON.parse((await i('show', id, '--json')).stdout).history.length, 1);
   const missing = await i('show', 'nope');
-  assert.deepEqual([missing.status, missing.stderr], [76, 'incus-upload: There is no job nope\n']);
+  assert.deepEqual(
+    [missing.status, missing.stderr],
+    [76, 'incus-upload: There is no job nope; check the id\n'],
+  );
 });
 
 test('wait exits 0, 1 or 124, and prints each job as it ends', async () => {
@@ -143,5 +146,5 @@ test('--version and --help go to standard output, mistakes to standard error', a
 
 test('--debug adds the stack trace', async () => {
   const { stderr } = await i('show', 'nope', '--debug');
-  assert.match(stderr, /^incus-upload: There is no job nope\n.*Error: .*\n +at /);
+  assert.match(stderr, /^incus-upload: There is no job nope; check the id\n.*Error: .*\n +at /);
 });

@@ -30,7 +30,10 @@ test('push --wait exits 1 for a job that failed, and says why', async () => {
   });
   const { status, stderr } = await push('--wait', '-q', file, 'web:/x');
   assert.equal(status, 1);
-  assert.equal(stderr, `incus-upload: ${file}: There is no instance web\n`);
+  assert.equal(
+    stderr,
+    `incus-upload: ${file}: There is no instance web in project default; check its name and project\n`,
+  );
 });
 
 test('push --wait --timeout exits 124', async () => {
@@ -106,7 +109,7 @@ test('push exits 66 for a source that cannot be read, and sends the others', asy
   const { status, stdout, stderr } = await push(join(client.directory, 'none'), file, 'web:/d/');
   assert.equal(status, 66);
   assert.match(stdout, /^\w{11} queued/);
-  assert.match(stderr, /^incus-upload: Cannot read .*none: there is no such file$/m);
+  assert.match(stderr, /^incus-upload: Cannot read .*none: there is no such file; check its name$/m);
 });
 
 test('push exits 64 for what cannot be meant, and sends nothing', async () => {
@@ -117,7 +120,7 @@ test('push exits 64 for what cannot be meant, and sends nothing', async () => {
     [[file, file, 'web:/x/'], /Two sources are named .*push them one by one/],
     [['-', 'web:/x/'], /Standard input has no name/],
     [[file], /needs a source and a destination/],
-    [[file, 'nowhere'], /Not a destination: "nowhere"; expected INSTANCE:\/path/],
+    [[file, 'nowhere'], /Not a destination: "nowhere" names no path; expected INSTANCE:\/path/],
     [[file, 'web:/x', '--mode', '999'], /octal mode/],
     [[file, 'web:/x', '--timeout', '5'], /duration/],
     [[file, 'web:/x', '--timeout', '5s'], /needs --wait/],
@@ -198,5 +201,8 @@ test('push exits 69 when nothing listens, naming the address', async () => {
   const url = `unix:${join(client.directory, 'nothing')}`;
   const { status, stderr } = await client.run(['push', '-q', '--retries', '0', file, 'web:/x', '--url', url]);
   assert.equal(status, 69);
-  assert.match(stderr, /Cannot reach the daemon at unix:.*nothing: there is no such socket; start it/);
+  assert.match(
+    stderr,
+    /Cannot reach the daemon at unix:.*nothing: there is no such socket; start the daemon/,
+  );
 });

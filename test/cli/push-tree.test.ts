@@ -170,7 +170,7 @@ test('push -r sends links as links, and with -L what they lead to, without going
   make({ 'site/dangling': '-> nowhere' });
   const { status, stderr } = await push('-r', '-L', 'site', 'web:/srv/');
   assert.equal(status, 66);
-  assert.equal(stderr, 'incus-upload: Cannot read site/dangling: there is no such file\n');
+  assert.equal(stderr, 'incus-upload: Cannot read site/dangling: there is no such file; check its name\n');
 });
 
 test('push -r skips what is neither file, directory nor link, and says so', async () => {
@@ -196,7 +196,7 @@ test('push -r sends nothing of a tree that cannot be sent whole', async () => {
     assert.equal(stderr.split('\n').length, 2, stderr);
   };
   await refused(
-    /^incus-upload: Cannot read none: there is no such file$/m,
+    /^incus-upload: Cannot read none: there is no such file; check its name$/m,
     66,
     '-r',
     'site',
@@ -235,7 +235,10 @@ test('push -r names a file that may not be read', { skip: process.geteuid?.() !=
     gid: 65534,
     encoding: 'utf8',
   });
-  assert.equal(stderr, 'incus-upload: Cannot read site/secret: permission denied\n');
+  assert.equal(
+    stderr,
+    'incus-upload: Cannot read site/secret: permission denied; ask its owner, or read it as another user\n',
+  );
   assert.equal(status, 66);
 });
 

@@ -1,0 +1,32 @@
+import type { Connection } from './connection.ts';
+
+export type KnownInstance = { readonly name: string; readonly project: string | undefined };
+
+/**
+ * The instances that the daemon can deliver to, of one project or of all. Empty when it cannot tell: it is older, Incus is
+ * away, or the caller may not know.
+ */
+export async function listInstances(
+  connection: Connection,
+  project: string | undefined,
+  signal?: AbortSignal,
+): Promise<KnownInstance[]> {
+  try {
+    const query = project === undefined ? '' : `?project=${encodeURIComponent(project)}`;
+    const answer = await connection.request({ method: 'GET', path: `/v1/instances${query}`, signal });
+    return decode(await answer.body.json());
+  } catch {
+    return [];
+  }
+}
+
+function decode(json: unknown): KnownInstance[] {
+  const list = Array.isArray(json) ? json : ((json as { instances?: unknown } | null)?.instances ?? []);
+  if (!Array.isArray(list)) return [];
+  return list.flatMap((entry: unknown) => {
+    if (typeof entry === 'string') return [{ name: entry, project: undefined }];
+    const { name, project } = (entry ?? {}) as { name?: unknown; project?: unknown };
+    if (typeof name !== 'string') return [];
+    return [{ name, project: typeof project === 'string' ? project : undefined }];
+  });
+}
