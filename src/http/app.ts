@@ -14,7 +14,7 @@ import { MethodError } from './method-error.ts';
 import { createMetrics, getMetrics } from './metrics.ts';
 import { peerOf } from './peer.ts';
 import { sendError } from './respond.ts';
-import { clientErrorOf, refuseUnparsed } from './unparsed-request.ts';
+import { clientErrorOf, endCutOff, refuseUnparsed } from './unparsed-request.ts';
 import { UploadSession } from './upload.ts';
 import { UploadRegistry } from './upload-registry.ts';
 
@@ -131,12 +131,13 @@ export function createApp(context: AppContext): App {
     if (refused.has(socket)) return;
     refused.add(socket);
     const error = clientErrorOf(cause);
-    if (error === undefined || !(socket instanceof Socket) || !socket.writable) {
-      socket.destroy();
-      return;
+    const latest = connections.latest(socket);
+    if (!(socket instanceof Socket) || !socket.writable) socket.destroy();
+    else if (error === undefined) endCutOff(socket, cause, latest);
+    else {
+      context.onRefused({ peer: socket.remoteAddress ?? 'unix', method: '', url: '', error });
+      refuseUnparsed(socket, error, latest);
     }
-    context.onRefused({ peer: socket.remoteAddress ?? 'unix', method: '', url: '', error });
-    refuseUnparsed(socket, error, connections.latest(socket));
   }
 
   return {

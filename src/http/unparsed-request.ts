@@ -41,6 +41,17 @@ export function refuseUnparsed(socket: Socket, error: CodedError, current: Serve
   else endSocket(socket, answerText(error));
 }
 
+/**
+ * Ends a connection whose sender went away in the middle of a request. Who has only ended its side, after a request that
+ * was whole and some bytes more, still waits for the answer to that one.
+ */
+export function endCutOff(socket: Socket, cause: Error, current: ServerResponse | undefined): void {
+  const isAwaited = systemCode(cause) === 'HPE_INVALID_EOF_STATE' && current?.req.complete === true;
+  if (isAwaited && !current.writableFinished) current.once('close', () => endSocket(socket));
+  else if (isAwaited) endSocket(socket);
+  else socket.destroy();
+}
+
 /** Closes our side and, when the other does not follow, all of it; at once would take the answer from the sender. */
 function endSocket(socket: Socket, text?: string): void {
   const linger = setTimeout(() => socket.destroy(), LINGER_MS).unref();

@@ -2,9 +2,10 @@ import assert from 'node:assert/strict';
 import { connect, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { upload } from '../http/request.ts';
-import { createPlace, eventually, startDaemon } from './daemon.ts';
+import { createPlace, type Daemon, eventually, startDaemon } from './daemon.ts';
 
 const COUNT = 2000;
+const LIMIT_MS = 1000;
 const HEAD = 'POST /upload HTTP/1.1\r\nHost: x\r\nX-Container-Name: web\r\nX-File-Path: /slow\r\n';
 
 /** What a connection that costs only itself has sent before it went silent. */
@@ -32,11 +33,24 @@ function open(address: string | number, bytes: string): Promise<Socket> {
   });
 }
 
-test(`with ${COUNT} slow and idle connections open, other uploads are answered soon`, async (t) => {
+/** Milliseconds until the slowest of 20 uploads, one after the other, was answered. */
+async function slowestOf({ place, port }: Daemon, name: string): Promise<number> {
+  let slowestMs = 0;
+  for (let i = 0; i < 20; i += 1) {
+    const startedMs = performance.now();
+    const answer = await upload(i % 2 === 0 ? place.socketPath : port, 'web', `/${name}${i}`, 'content');
+    slowestMs = Math.max(slowestMs, performance.now() - startedMs);
+    assert.equal(answer.status, 202, answer.text);
+  }
+  return slowestMs;
+}
+
+test(`with ${COUNT} slow and idle connections open, other uploads are answered in under a second`, async (t) => {
   const place = createPlace();
   const daemon = await startDaemon(place);
   const sockets: Socket[] = [];
   try {
+    const aloneMs = await slowestOf(daemon, 'alone');
     for (let i = 0; i < COUNT; i += 100) {
       const opened = Array.from({ length: 100 }, (_, j) =>
         open(j % 2 === 0 ? place.socketPath : daemon.port, OPENINGS[(i + j) % OPENINGS.length] ?? ''),
@@ -50,16 +64,20 @@ test(`with ${COUNT} slow and idle connections open, other uploads are answered s
       async () => (await upload(place.socketPath, 'web', '/first', 'x')).status === 202,
       20_000,
     );
-    let slowestMs = 0;
-    for (let i = 0; i < 20; i += 1) {
-      const startedMs = performance.now();
-      const answer = await upload(i % 2 === 0 ? place.socketPath : daemon.port, 'web', `/f${i}`, 'content');
-      slowestMs = Math.max(slowestMs, performance.now() - startedMs);
-      assert.equal(answer.status, 202, answer.text);
-    }
-    t.diagnostic(`slowest of 20 uploads: ${Math.round(slowestMs)} ms`);
-    // Far below what any of the slow ones takes; the figure itself is for people.
-    assert.ok(slowestMs < 20_000, `${slowestMs} ms`);
+    // Whatever else the machine does now and then: some round shows what the daemon does.
+    let withMs = await slowestOf(daemon, 'f');
+    await eventually(
+      'each of 20 uploads is answered in under a second',
+      async () => {
+        if (withMs < LIMIT_MS) return true;
+        withMs = Math.min(withMs, await slowestOf(daemon, 'f'));
+        return withMs < LIMIT_MS;
+      },
+      60_000,
+    );
+    t.diagnostic(
+      `slowest of 20 uploads: ${withMs.toFixed(1)} ms, without the others ${aloneMs.toFixed(1)} ms`,
+    );
     const left = sockets.filter(({ destroyed }) => !destroyed).length;
     t.diagnostic(`slow connections still open: ${left}`);
   } finally {

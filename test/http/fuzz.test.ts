@@ -6,6 +6,7 @@ test('5,000 hostile requests are answered with 4xx or closed, end nothing and le
   const { breaches, requests, outcomes } = await runFuzz({ requests: 5000, seed: 1 });
   assert.deepEqual(breaches, []);
   assert.equal(requests, 5000);
-  // How many are answered in time depends on the machine; that the daemon says 400 at all does not.
-  assert.ok((outcomes[400] ?? 0) > 20);
+  // Every connection is watched to its end, so how many are refused does not depend on the machine.
+  assert.ok((outcomes[400] ?? 0) > 3000, JSON.stringify(outcomes));
+  assert.ok((outcomes[202] ?? 0) > 200, JSON.stringify(outcomes));
 });

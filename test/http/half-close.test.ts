@@ -23,6 +23,15 @@ for (const size of [5, 200_000]) {
   });
 }
 
+test('a sender that ends its side after a whole request and a part of another is answered', async () => {
+  const connection = await RawConnection.open(daemon.port);
+  connection.socket.end(`${HEAD}Content-Length: 5\r\n\r\nhelloPOST /upload HT`);
+  assert.equal((await connection.answer(0)).status, 202);
+  await connection.untilClosed();
+  assert.equal(connection.answers.length, 1);
+  await eventually('it is delivered', () => daemon.context.spool.live.size === 0);
+});
+
 test('a sender that ends its side in the middle of the body leaves nothing behind', async () => {
   daemon.target.files.clear();
   const connection = await RawConnection.open(daemon.port);
