@@ -224,7 +224,7 @@ describe('the Debian package', { skip: containerSkipReason() ?? false }, () => {
     await run(`incus-upload wait --timeout 60s ${id}`, 'alice');
     assert.equal(readFileSync(inInstance('/root/again.txt'), 'utf8'), 'again\n');
 
-    await run('dpkg --purge incus-upload');
+    await run('systemctl enable incus-uploadd-https.socket; dpkg --purge incus-upload');
     const left = await run(
       "find / -xdev -path /proc -prune -o -path /root -prune -o -name '*incus-upload*' -print",
     );
