@@ -5,6 +5,7 @@ import { displayWidth, padEnd, truncateEnd, truncateStart } from './display-widt
 import { destinationOf } from './job-line.ts';
 import { printable } from './output.ts';
 import type { Paint } from './printer.ts';
+import { formatCount, formatFiles } from './transfer.ts';
 
 const HEADINGS = ['ID', 'AGE', 'STATE', 'DESTINATION', 'SIZE', 'TRIES', 'REASON'] as const;
 const STATE = 2;
@@ -51,6 +52,8 @@ function cells(job: Job, nowMs: number): string[] {
 
 function reasonOf(job: Job, nowMs: number): string {
   if (job.state === 'queued' && job.ahead !== null && job.ahead > 0) return `${job.ahead} ahead`;
+  if (job.state === 'delivering' && typeof job.filesTotal === 'number')
+    return `${formatCount(job.filesDone ?? 0)} of ${formatFiles(job.filesTotal)}`;
   if (job.state === 'delivering' && job.size > 0)
     return `${Math.floor((job.bytesDelivered * 100) / job.size)}%`;
   if (job.error === null || job.state === 'delivered') return '';

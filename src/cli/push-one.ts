@@ -177,5 +177,7 @@ function viewOf({ id, jobText }: Accepted): JobView {
     bytesDelivered: count('bytes_delivered'),
     size: count('size'),
     error: null,
+    filesTotal: typeof json.files_total === 'number' ? json.files_total : null,
+    filesDone: typeof json.files_done === 'number' ? json.files_done : null,
   };
 }

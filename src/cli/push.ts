@@ -49,8 +49,8 @@ export async function runPush(
       const opened = await open();
       source = opened;
       const request = requestFor(opened, destination, project, options);
-      const shown = opened.extract === undefined ? request : { ...request, sourceName: '' };
-      const transfer = createTransfer(opened.name, destinationOf(shown), opened.sizeBytes, opened.files);
+      const shown = destinationOf({ ...request, extract: opened.extract ?? null });
+      const transfer = createTransfer(opened.name, shown, opened.sizeBytes, opened.files);
       return await pushOne({
         ...{ connection, source: opened, request, transfer, view, output, flags },
         ...{ options, inSendSlot, inWaitSlot, signal: interruption.signal },

@@ -10,6 +10,7 @@ import { watchInterruption } from './interruption.ts';
 import { destinationOf } from './job-line.ts';
 import { createOutput, printable } from './output.ts';
 import type { Paint } from './printer.ts';
+import { formatCount } from './transfer.ts';
 
 /** `show ID` */
 export async function runShow(id: string, flags: GlobalFlags): Promise<number> {
@@ -40,7 +41,7 @@ function describeJob(job: Job, paint: Paint, nowMs: number): string[] {
     ['Project', printable(job.project)],
     ['Source', printable(job.sourceName || '(standard input)')],
     ['Size', `${formatSize(job.size)} (${job.size} bytes)`],
-    ['Mode', `${formatMode(job.mode)}, uid ${job.uid}, gid ${job.gid}`],
+    ...contentRows(job),
     ['Created', `${new Date(job.createdAt).toISOString()} (${formatDuration(nowMs - job.createdAt)} ago)`],
     ['Attempts', `${job.attempts} of ${job.maxAttempts}`],
   ];
@@ -69,4 +70,18 @@ function describeJob(job: Job, paint: Paint, nowMs: number): string[] {
     );
   }
   return lines;
+}
+
+/** An archive has files, each with a mode of its own. */
+function contentRows({ extract, filesTotal, filesDone, mode, uid, gid }: Job): [string, string][] {
+  const owner = `uid ${uid}, gid ${gid}`;
+  if (extract !== 'tar') return [['Mode', `${formatMode(mode)}, ${owner}`]];
+  const counted = typeof filesTotal === 'number';
+  return [
+    [
+      'Files',
+      counted ? `${formatCount(filesDone ?? 0)} of ${formatCount(filesTotal)} unpacked` : 'to be unpacked',
+    ],
+    ['Owner', owner],
+  ];
 }

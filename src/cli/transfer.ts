@@ -15,7 +15,9 @@ export type JobView = Pick<
   | 'bytesDelivered'
   | 'size'
   | 'error'
-> & { readonly filesTotal?: number | null; readonly filesDone?: number | null };
+  | 'filesTotal'
+  | 'filesDone'
+>;
 
 /** One file, or one tree of files, on its way, as it is shown. Times are milliseconds of a clock that does not jump. */
 export type Transfer = {

@@ -39,6 +39,9 @@ export function encodeJob(job: Job): WireJob {
       ended_at: new Date(attempt.endedAt).toISOString(),
       error: attempt.error === null ? null : { ...attempt.error },
     })),
+    extract: job.extract ?? null,
+    files_total: job.filesTotal ?? null,
+    files_done: job.filesDone ?? null,
   };
 }
 
@@ -72,6 +75,9 @@ const wireJob = z.object({
   history: z
     .array(z.object({ started_at: wireTime, ended_at: wireTime, error: wireError.nullable() }))
     .default([]),
+  extract: z.literal('tar').nullable().default(null),
+  files_total: z.number().int().nonnegative().nullable().default(null),
+  files_done: z.number().int().nonnegative().nullable().default(null),
 });
 
 export type WireJob = z.input<typeof wireJob>;
@@ -110,6 +116,9 @@ export function decodeJob(json: unknown): Job {
         error: attempt.error === null ? null : decodeError(attempt.error),
       }),
     ),
+    extract: wire.extract,
+    filesTotal: wire.files_total,
+    filesDone: wire.files_done,
   };
 }
 

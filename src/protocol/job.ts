@@ -85,6 +85,11 @@ export type Job = JobDestination & {
   readonly submittedBy: string | null;
   /** The last ended attempts, oldest first. */
   readonly history: readonly Attempt[];
+  /** Set when the payload is an archive that is unpacked into the directory `path`. */
+  readonly extract?: 'tar' | null;
+  /** Files of the archive, once they are counted, and those that are in the instance. */
+  readonly filesTotal?: number | null;
+  readonly filesDone?: number | null;
 };
 
 /** Lane of a job: everything for one instance of one project. */

@@ -275,3 +275,19 @@ test('push -r cancels what a daemon accepted that does not unpack archives', asy
   assert.deepEqual({ status, stdout, state: job?.state }, { status: 76, stdout: '', state: 'cancelled' });
   assert.match(stderr, new RegExp(`does not unpack archives.*; ${job?.id} was cancelled`));
 });
+
+test('push -r --wait, show and jobs tell how many files are delivered', async () => {
+  make({ 'site/a': 'a', 'site/b': 'b' });
+  daemon.onAccepted = () => ({ state: 'delivering', attempts: 1, filesTotal: 1234, filesDone: 1000 });
+  const accepted = await push('-q', '-r', 'site', 'web:/srv/');
+  const id = accepted.stdout.trim();
+  const run = async (...args: string[]): Promise<string> =>
+    (await client.run([...args, '--url', daemon.url])).stdout;
+  assert.match(await run('show', id), /^Destination: +web:\/srv\/$[\s\S]*^Files: +1,000 of 1,234 unpacked$/m);
+  assert.match(await run('jobs'), /delivering +web:\/srv\/ .* 1,000 of 1,234 files$/m);
+  daemon.update(id, { state: 'delivered', filesDone: 1234 });
+  assert.match(await run('wait', id), /^\w{11} delivered web:\/srv\/ \(1,234 files, /);
+  daemon.onAccepted = () => ({ state: 'delivered', attempts: 1, filesTotal: 2, filesDone: 2 });
+  const waited = await push('-r', '--wait', 'site', 'web:/srv');
+  assert.match(waited.stderr, /^site: delivered 2 files to web:\/srv\/ \(sent in /m);
+});

@@ -163,6 +163,18 @@ test('push -r shows the tree as one line, with its files', onTmux, async () => {
   }
 });
 
+test('push -r --wait shows how many files are delivered', onTmux, async () => {
+  await openTerminal(80);
+  await type('i push -r --wait tree web:/srv/');
+  await screenWith(/^\S tree: queued as/m);
+  const [id = ''] = daemon.jobs.keys();
+  const change = { state: 'delivering', attempts: 1, filesTotal: 1200 } as const;
+  daemon.update(id, { ...change, filesDone: 345, bytesDelivered: 2 ** 20 });
+  await screenWith(/^\S tree {2}delivering 345 of 1,200 files +34% {2}1\.0 MiB of 2\.9 MiB/m);
+  daemon.update(id, { state: 'delivered' });
+  await screenWith(/^✔ tree: delivered 1,200 files to web:\/srv\/ \(sent in/m);
+});
+
 test('push ended by a signal leaves a clean screen, and says what was accepted', onTmux, async () => {
   daemon.pieceDelayMs = 200;
   await openTerminal(80);

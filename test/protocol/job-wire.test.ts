@@ -49,6 +49,9 @@ const job: fc.Arbitrary<Job> = fc.record(
     history: fc.array(fc.record({ startedAt: time, endedAt: time, error: orNull(error) }, plain), {
       maxLength: 3,
     }),
+    extract: orNull(fc.constant('tar' as const)),
+    filesTotal: orNull(fc.nat()),
+    filesDone: orNull(fc.nat()),
   },
   plain,
 );

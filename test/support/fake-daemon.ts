@@ -151,11 +151,11 @@ export async function startFakeDaemon(socketPath?: string): Promise<FakeDaemon> 
     });
     sequence = nextSequence(sequence, Date.now());
     const id = encodeJobId(sequence);
-    daemon.jobs.set(id, newJob(id, upload, sizeBytes, [...daemon.jobs.values()]));
+    const extract = archive !== undefined && daemon.extracts ? 'tar' : null;
+    daemon.jobs.set(id, { ...newJob(id, upload, sizeBytes, [...daemon.jobs.values()]), extract });
     response.setHeader('Location', `/v1/jobs/${id}`);
     response.setHeader('X-Job-Id', id);
-    const extract = archive !== undefined && daemon.extracts ? { extract: 'tar' } : {};
-    send(response, 202, { ...encodeJob(daemon.jobs.get(id) as Job), ...extract });
+    send(response, 202, encodeJob(daemon.jobs.get(id) as Job));
     const change = daemon.onAccepted(daemon.jobs.get(id) as Job);
     if (change !== undefined) daemon.update(id, change);
   };
