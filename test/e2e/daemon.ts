@@ -103,12 +103,17 @@ export class Daemon {
   }
 }
 
-/** Starts a daemon and resolves once it listens on a unix socket and on a port of 127.0.0.1. */
-export async function startDaemon(place: Place, args: readonly string[] = []): Promise<Daemon> {
-  const daemon = spawnDaemon(place, [
-    ...['--listen', `unix:${place.socketPath}`, '--listen', 'http://127.0.0.1:0', '--no-auth'],
-    ...args,
-  ]);
+/**
+ * Starts a daemon and resolves once it listens on a unix socket and on a port of 127.0.0.1, which is open to everybody
+ * unless told otherwise.
+ */
+export async function startDaemon(
+  place: Place,
+  args: readonly string[] = [],
+  access: 'open' | 'closed' = 'open',
+): Promise<Daemon> {
+  const listen = ['--listen', `unix:${place.socketPath}`, '--listen', 'http://127.0.0.1:0'];
+  const daemon = spawnDaemon(place, [...listen, ...(access === 'open' ? ['--no-auth'] : []), ...args]);
   await eventually('the daemon listens', () => {
     if (daemon.isOver) throw new Error(`The daemon ended: ${daemon.stderr}`);
     return daemon.stderr.split('"listening"').length > 2;

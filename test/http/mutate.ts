@@ -75,6 +75,7 @@ const TOKENS = [
   'Expect: 100-continue\r\n',
   'Connection: close, Upgrade\r\nUpgrade: h2c\r\n',
   'X: y\r\n',
+  'Authorization: Bearer iut_x\r\n',
   'HTTP/1.1',
   '0\r\n\r\n',
 ];
