@@ -48,6 +48,8 @@ export class Connections {
     server.on('connection', (socket: Socket) => this.#onConnection(server, socket));
     server.on(isTls ? 'secureConnection' : 'connection', (socket: Socket) => {
       this.#latest.set(socket, undefined);
+      // Node remembers what it was asked once: the log shall know the peer also after it has gone.
+      void socket.remoteAddress;
       socket.once('close', () => this.#latest.delete(socket));
       socket.once('end', () => this.#onEnd(socket));
     });

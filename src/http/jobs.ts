@@ -4,6 +4,7 @@ import { CodedError } from '../errors.ts';
 import { isFinished, JOB_STATES, type Job, type JobState } from '../protocol/job.ts';
 import { decodeJobId, encodeJobId } from '../protocol/job-id.ts';
 import { encodeJob } from '../protocol/job-wire.ts';
+import { instanceNameProblem, projectNameProblem } from '../protocol/names.ts';
 import { listJobs } from '../spool/listing.ts';
 import type { AppContext } from './app-context.ts';
 import { InvalidTokenError } from './auth-error.ts';
@@ -15,6 +16,8 @@ import { codedError } from './upload-draft.ts';
 const DEFAULT_LIMIT = 100;
 const MAX_LIMIT = 1000;
 const MAX_WAIT_SECONDS = 300;
+/** Of a name in a sentence; longer than any that is valid. */
+const MAX_NAME_LENGTH = 100;
 
 export function getJobs({ spool, queue }: AppContext, caller: Caller, url: URL, res: ServerResponse): void {
   const { searchParams } = url;
@@ -27,8 +30,8 @@ export function getJobs({ spool, queue }: AppContext, caller: Caller, url: URL, 
     spool,
     {
       state,
-      instance: searchParams.get('instance') || undefined,
-      project: searchParams.get('project') || undefined,
+      instance: nameIn(searchParams, 'instance', instanceNameProblem),
+      project: nameIn(searchParams, 'project', projectNameProblem),
       limit: Math.min(parseCount(searchParams, 'limit', DEFAULT_LIMIT, 1), MAX_LIMIT),
       before,
     },
@@ -126,6 +129,18 @@ export function parseId(id: string): number {
   if (sequence === undefined)
     throw new CodedError('not_found', `There is no job ${JSON.stringify(id.slice(0, 40))}`);
   return sequence;
+}
+
+/** A name that no instance or project can have is refused: the journal's keys have a largest length. */
+function nameIn(
+  params: URLSearchParams,
+  name: string,
+  problemOf: (text: string) => string | undefined,
+): string | undefined {
+  const text = params.get(name) || undefined;
+  const problem = text === undefined ? undefined : problemOf(text.slice(0, MAX_NAME_LENGTH));
+  if (problem !== undefined) throw bad(`${name}: ${problem}`);
+  return text;
 }
 
 function parseCount(params: URLSearchParams, name: string, fallback: number, least: number): number {

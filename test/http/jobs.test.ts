@@ -264,3 +264,12 @@ test('POST /v1/jobs/ID/retry queues a failed job again; other states are 409', a
   assert.equal((await post(`/v1/jobs/${id}/retry`)).status, 409);
   assert.equal((await post('/v1/jobs/0000000000a/retry')).status, 404);
 });
+
+test('GET /v1/jobs refuses names that nothing can have, also those longer than a key of the journal', async () => {
+  for (const query of ['instance', 'project'])
+    for (const name of ['a%20b', 'x'.repeat(3000), '%00', '%F0%9F%98%80/'.repeat(200)]) {
+      const answer = await request(daemon.port, 'GET', `/v1/jobs?${query}=${name}`);
+      assert.equal(answer.status, 400, `${query}=${name.slice(0, 20)}: ${answer.text}`);
+      assert.ok(answer.text.length < 1000);
+    }
+});
