@@ -14,7 +14,7 @@ import { incusSkipReason, openRealIncus, type RealIncus } from '../support/incus
 const MAKE_IMAGE = fileURLToPath(new URL('../../.ci/systemd-image', import.meta.url));
 const NAME = 'sysd';
 const IMAGE_DEADLINE_MS = 300_000;
-const DEADLINE_MS = 60_000;
+const DEADLINE_MS = 120_000;
 const INCUS_GID = '987';
 
 export type Ended = { readonly status: number; readonly stdout: string; readonly stderr: string };
