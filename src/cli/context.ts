@@ -1,6 +1,7 @@
 import { defaultAddress, parseAddress } from '../client/address.ts';
+import type { ChosenDaemon } from '../client/chosen-daemon.ts';
 import { hasClientConfig } from '../client/config-path.ts';
-import { type Connection, type ConnectionOptions, openConnection } from '../client/connection.ts';
+import { type Connection, openConnection } from '../client/connection.ts';
 import { readToken } from '../client/token.ts';
 import { CodedError } from '../errors.ts';
 import { projectNameProblem } from '../protocol/names.ts';
@@ -24,10 +25,12 @@ export async function connect(flags: GlobalFlags, env: NodeJS.ProcessEnv = proce
 }
 
 /** `--url`, else `--remote`, else INCUS_UPLOAD_URL, else INCUS_UPLOAD_REMOTE, else the default remote, else the socket. */
-export async function chooseDaemon(flags: GlobalFlags, env: NodeJS.ProcessEnv): Promise<ConnectionOptions> {
+export async function chooseDaemon(flags: GlobalFlags, env: NodeJS.ProcessEnv): Promise<ChosenDaemon> {
   const url = flags.url ?? (flags.remote === undefined ? env.INCUS_UPLOAD_URL || undefined : undefined);
-  if (url !== undefined)
-    return { address: parseAddress(url), token: readToken({ file: flags.tokenFile }, env) };
+  if (url !== undefined) {
+    const origin = flags.url === undefined ? 'INCUS_UPLOAD_URL' : '--url';
+    return { origin, address: parseAddress(url), token: readToken({ file: flags.tokenFile }, env) };
+  }
   const name = flags.remote ?? (env.INCUS_UPLOAD_REMOTE || undefined);
   if (name !== undefined || hasClientConfig(env)) {
     const { chooseRemote } = await import('../client/choose-remote.ts');
@@ -35,7 +38,7 @@ export async function chooseDaemon(flags: GlobalFlags, env: NodeJS.ProcessEnv): 
     if (chosen !== undefined) return chosen;
   }
   const address = defaultAddress(env, process.getuid?.() ?? 0);
-  return { address, token: readToken({ file: flags.tokenFile }, env) };
+  return { origin: 'the default socket', address, token: readToken({ file: flags.tokenFile }, env) };
 }
 
 /** The project of `--project` or INCUS_PROJECT, or undefined when neither names one. */

@@ -105,6 +105,13 @@ export function createProgram(finish: (exitStatus: number) => void): Command {
     finish(await runInfo(globalFlags(command)));
   });
 
+  add('doctor', 'look at client, daemon and Incus, and say what is wrong').action(
+    async (_options: unknown, command: Command) => {
+      const { runDoctor } = await import('./doctor.ts');
+      finish(await runDoctor(globalFlags(command)));
+    },
+  );
+
   addRemoteCommands(add('remote', 'know daemons by names'), globalFlags, finish);
 
   add('completion <shell>', 'print the completion script for bash, zsh or fish').action(

@@ -52,6 +52,11 @@ function groupOf(gid: number): Group {
   return { name: String(gid), members: [] };
 }
 
+/** The name of a group, or its number where it has none. */
+export function groupName(gid: number): string {
+  return groupOf(gid).name;
+}
+
 function userName(): string {
   try {
     return userInfo().username;

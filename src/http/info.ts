@@ -22,6 +22,7 @@ export function getInfo(context: AppContext, caller: Caller, res: ServerResponse
       max_upload_size: caller.maxUploadSizeBytes(limits.maxUploadSizeBytes),
       max_queued_jobs: limits.maxQueuedJobs,
       max_uploads: limits.maxUploads,
+      min_free_space: spool.disk.minFreeBytes,
     },
     uploads: caller.isLimited ? null : stats.uploadsUnderWay,
     jobs: caller.isLimited ? null : countJobs(context),

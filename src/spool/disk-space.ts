@@ -17,8 +17,9 @@ export type Reclaimable = {
  * reserve what they have declared and not written yet, so that many at once cannot promise the same room.
  */
 export class DiskSpace {
+  /** What is kept free: uploads that would take of it are refused. */
+  readonly minFreeBytes: number;
   readonly #path: string;
-  readonly #minFreeBytes: number;
   readonly #nowMs: () => number;
   readonly #reclaimable: Reclaimable;
   #freeBytes = 0;
@@ -28,7 +29,7 @@ export class DiskSpace {
 
   constructor(path: string, minFreeBytes: number, nowMs: () => number, reclaimable: Reclaimable) {
     this.#path = path;
-    this.#minFreeBytes = minFreeBytes;
+    this.minFreeBytes = minFreeBytes;
     this.#nowMs = nowMs;
     this.#reclaimable = reclaimable;
   }
@@ -57,7 +58,7 @@ export class DiskSpace {
     if (missingBytes <= this.#reclaimable.reclaimableBytes) return;
     throw new CodedError(
       'disk_low',
-      `The disk of the daemon has ${formatSize(this.freeBytes())} free, of which ${formatSize(this.#minFreeBytes)} must stay free`,
+      `The disk of the daemon has ${formatSize(this.freeBytes())} free, of which ${formatSize(this.minFreeBytes)} must stay free`,
       { retryAfterSeconds: RETRY_AFTER_SECONDS },
     );
   }
@@ -71,7 +72,7 @@ export class DiskSpace {
   }
 
   #missingBytes(moreBytes: number): number {
-    return this.#minFreeBytes + this.#reservedBytes + moreBytes - this.freeBytes();
+    return this.minFreeBytes + this.#reservedBytes + moreBytes - this.freeBytes();
   }
 
   async #makeRoom(): Promise<void> {

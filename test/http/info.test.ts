@@ -23,7 +23,7 @@ test('GET /v1/info tells version, target, limits, counts and free bytes', async 
     unreachable_reason: null,
     unreachable_since: null,
     draining: false,
-    limits: { max_upload_size: 1 << 20, max_queued_jobs: 9, max_uploads: 7 },
+    limits: { max_upload_size: 1 << 20, max_queued_jobs: 9, max_uploads: 7, min_free_space: 0 },
     uploads: 0,
     jobs: { queued: 0, deferred: 0, delivering: 0, delivered: 0, failed: 0, cancelled: 0 },
   });
