@@ -15,10 +15,9 @@ export function nearestNames(mistyped: string, names: Iterable<string>): string[
 
 /** The names near enough to be meant, the nearest first and otherwise in their order. */
 function byDistance(mistyped: string, names: Iterable<string>): string[] {
-  // Of a name of two letters, one has to be right.
-  const limit = Math.min(Math.max(2, Math.floor(mistyped.length / 3)), mistyped.length - 1);
+  const limit = Math.max(2, Math.floor(mistyped.length / 3));
   return Array.from(names, (name) => ({ name, distance: editDistance(mistyped, name) }))
-    .filter(({ distance }) => distance <= limit)
+    .filter(({ name, distance }) => distance <= limit && distance < Math.min(name.length, mistyped.length))
     .sort((a, b) => a.distance - b.distance)
     .map(({ name }) => name);
 }

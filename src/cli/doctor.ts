@@ -2,7 +2,7 @@ import { checkClock, checkInfo } from '../client/check-daemon.ts';
 import { checkConfig, checkSocket, checkTokenFile } from '../client/check-files.ts';
 import type { ChosenDaemon } from '../client/chosen-daemon.ts';
 import { readClientConfig } from '../client/client-config.ts';
-import { clientConfigPath } from '../client/config-path.ts';
+import { hasClientConfig } from '../client/config-path.ts';
 import { addressOf, openConnection } from '../client/connection.ts';
 import { badSentence, type Finding, fine } from '../client/finding.ts';
 import { fetchInfo } from '../client/info.ts';
@@ -52,7 +52,7 @@ async function* examine(flags: GlobalFlags, signal: AbortSignal): AsyncGenerator
   try {
     chosen = await chooseDaemon(flags, env);
     // Told also where another daemon is named, since a later command may need it.
-    if (clientConfigPath(env) !== undefined) readClientConfig(env);
+    if (hasClientConfig(env)) readClientConfig(env);
   } catch (error) {
     yield fromError('config', error);
     return;

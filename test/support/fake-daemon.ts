@@ -48,6 +48,8 @@ export type FakeDaemon = {
   pieceDelayMs: number;
   /** Whether archives are unpacked, as older daemons do not. */
   extracts: boolean;
+  /** What `GET /v1/instances` answers; without it there is no such route. */
+  instances: unknown;
   /** The token that requests need, when set. */
   token: string | undefined;
   close(): Promise<void>;
@@ -68,6 +70,7 @@ export async function startFakeDaemon(socketPath?: string): Promise<FakeDaemon> 
     pieceDelayMs: 0,
     extracts: true,
     token: undefined,
+    instances: undefined,
     update(id, change) {
       const job = daemon.jobs.get(id);
       if (job === undefined) throw new Error(`no job ${id}`);
@@ -94,6 +97,8 @@ export async function startFakeDaemon(socketPath?: string): Promise<FakeDaemon> 
         free_bytes: 2 ** 30,
       });
     }
+    if (url.pathname === '/v1/instances' && daemon.instances !== undefined)
+      return send(response, 200, { instances: daemon.instances });
     if (url.pathname === '/v1/jobs') return listJobs(url, response);
     if (url.pathname === '/v1/events') return streamEvents(url, request, response);
     const match = /^\/v1\/jobs\/([^/]+)(?:\/(cancel|retry))?$/.exec(url.pathname);
