@@ -49,8 +49,8 @@ export async function runPush(
       const opened = await open();
       source = opened;
       const request = requestFor(opened, destination, project, options);
-      const shown = destinationOf({ ...request, extract: opened.extract ?? null });
-      const transfer = createTransfer(opened.name, shown, opened.sizeBytes, opened.files);
+      const destined = destinationOf(request);
+      const transfer = createTransfer(opened.name, destined, opened.sizeBytes, opened.files);
       return await pushOne({
         ...{ connection, source: opened, request, transfer, view, output, flags },
         ...{ options, inSendSlot, inWaitSlot, signal: interruption.signal },
@@ -236,6 +236,7 @@ function requestFor(
     createDirs: options.createDirs !== false,
     idempotencyKey: createKey(),
     sha256: null,
+    extract: source.extract ?? null,
   };
 }
 

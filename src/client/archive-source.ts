@@ -22,7 +22,7 @@ const OTHERS: readonly (readonly [magic: string, program: string])[] = [
  * its first bytes tell. It is sent plain. What is no archive, or a damaged one, is `source_unreadable`.
  */
 export async function openArchiveSource(source: Source): Promise<Source> {
-  const sentName = source.sizeBytes === undefined ? 'standard input' : baseName(source.name);
+  const sentName = source.sizeBytes === undefined ? '' : baseName(source.name);
   const common = { name: source.name, sentName, extract: 'tar' as const, close: () => source.close() };
   if (source.sizeBytes !== undefined) {
     const { head } = await peek(await source.body());

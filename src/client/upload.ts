@@ -33,7 +33,6 @@ export async function upload(
 ): Promise<Accepted> {
   const headers = encodeUploadHeaders(request);
   headers['Content-Type'] = 'application/octet-stream';
-  if (source.extract !== undefined) headers['X-Extract'] = source.extract;
   if (source.sizeBytes !== undefined) headers['Content-Length'] = String(source.sizeBytes);
   const body = await source.body();
   const answer = await connection.request({

@@ -17,6 +17,8 @@ export type UploadRequest = JobDestination & {
   readonly idempotencyKey: string | null;
   /** Hex SHA-256 that the body must have. */
   readonly sha256: string | null;
+  /** The body is an archive, to be unpacked into the directory `path`. */
+  readonly extract: 'tar' | null;
 };
 
 const NAMES: ReadonlySet<string> = new Set([
@@ -30,6 +32,7 @@ const NAMES: ReadonlySet<string> = new Set([
   'x-create-dirs',
   'idempotency-key',
   'repr-digest',
+  'x-extract',
 ]);
 
 const MAX_ID = 2 ** 32 - 2;
@@ -56,9 +59,12 @@ export function decodeUploadHeaders(rawHeaders: readonly string[]): UploadReques
   const problem = pathProblem(path);
   if (problem !== undefined) throw new CodedError(problem.code, `X-File-Path: ${problem.message}`);
 
+  const extract = values.get('x-extract')?.toLowerCase() ?? null;
+  if (extract !== null && extract !== 'tar') throw bad('X-Extract: expected tar');
+
   const sourceName = baseName(values.get('x-host-path') ?? '');
   const sourceProblem = fileNameProblem(sourceName);
-  if (path.endsWith('/')) {
+  if (path.endsWith('/') && extract === null) {
     if (sourceName === '') throw bad('X-File-Path ends in /, so X-Host-Path must name the file');
     if (sourceProblem !== undefined)
       throw new CodedError(sourceProblem.code, `X-Host-Path: ${sourceProblem.message}`);
@@ -95,6 +101,7 @@ export function decodeUploadHeaders(rawHeaders: readonly string[]): UploadReques
     createDirs: createDirs === 'true',
     idempotencyKey,
     sha256: sha256 ?? null,
+    extract,
   };
 }
 
@@ -114,6 +121,7 @@ export function encodeUploadHeaders(request: UploadRequest): Record<string, stri
   if (request.gid !== 0) put('X-File-Gid', String(request.gid));
   if (!request.createDirs) put('X-Create-Dirs', 'false');
   if (request.idempotencyKey !== null) put('Idempotency-Key', request.idempotencyKey);
+  if (request.extract !== null) headers['X-Extract'] = request.extract;
   if (request.sha256 !== null) headers['Repr-Digest'] = encodeReprDigest(request.sha256);
   return headers;
 }

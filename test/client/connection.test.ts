@@ -43,6 +43,7 @@ const REQUEST: UploadRequest = {
   createDirs: true,
   idempotencyKey: 'key',
   sha256: null,
+  extract: null,
 };
 
 const text = (words: string): Readable => Readable.from([Buffer.from(words)]);

@@ -36,6 +36,7 @@ const request: fc.Arbitrary<UploadRequest> = fc
       createDirs: fc.boolean(),
       idempotencyKey: fc.option(fc.string({ unit: 'binary', minLength: 1, maxLength: 50 }), { nil: null }),
       sha256: fc.option(fc.stringMatching(/^[0-9a-f]{64}$/), { nil: null }),
+      extract: fc.constantFrom(null, 'tar' as const),
     },
     { noNullPrototype: true },
   )
@@ -75,6 +76,7 @@ test('decodeUploadHeaders() has the defaults of the documentation', () => {
     createDirs: true,
     idempotencyKey: null,
     sha256: null,
+    extract: null,
   });
 });
 
@@ -112,6 +114,13 @@ test('decodeUploadHeaders() puts a file into a directory under the base name of 
     '/home/me/a.txt',
   ]);
   assert.deepEqual([decoded.path, decoded.sourceName], ['/srv/', 'a.txt']);
+});
+
+test('decodeUploadHeaders() takes an archive into a directory without a name for it', () => {
+  const headers = ['X-Container-Name', 'c1', 'X-File-Path', '/srv/'];
+  const { extract, path, sourceName } = decodeUploadHeaders([...headers, 'X-Extract', 'tar']);
+  assert.deepEqual([extract, path, sourceName], ['tar', '/srv/', '']);
+  assert.throws(() => decodeUploadHeaders([...headers, 'X-Extract', 'zip']), { code: 'bad_request' });
 });
 
 test('decodeUploadHeaders() does not refuse a file for its display name when it has a path of its own', () => {
