@@ -65,14 +65,14 @@ export class Caller {
    * What an upload asks for, as far as this caller may; throws `forbidden` when it may not. Where only the path itself is
    * allowed the name of the source is dropped: without it the file cannot go into a directory of that path.
    */
-  admit<T extends JobDestination>(upload: T): T {
+  admit<T extends JobDestination & Pick<ScopedJob, 'extract'>>(upload: T): T {
     this.demandWriting();
-    const { project, instance, path } = upload;
+    const { project, instance, path, extract } = upload;
     if (!this.coversInstance(project, instance)) {
       throw new ForbiddenError(`${this.#name} does not allow files for ${instance} in project ${project}`);
     }
     if (this.covers(upload)) return upload;
-    if (!path.endsWith('/') && coversPath(this.scope, path)) return { ...upload, sourceName: '' };
+    if (!extract && !path.endsWith('/') && coversPath(this.scope, path)) return { ...upload, sourceName: '' };
     throw new ForbiddenError(`${this.#name} does not allow ${path} as the path of a file`);
   }
 }

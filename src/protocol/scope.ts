@@ -1,6 +1,6 @@
 /** What somebody may send, see and touch. Pure: the same scope always gives the same answer. */
 import { matchesGlob } from '../base/glob.ts';
-import type { JobDestination } from './job.ts';
+import type { Job, JobDestination } from './job.ts';
 
 export type Scope = {
   /** Names of projects; empty: all. */
@@ -23,9 +23,8 @@ export const UNLIMITED: Scope = {
 };
 
 /** What a scope judges of a job, whether it is only asked for or exists. */
-export type ScopedJob = Pick<JobDestination, 'project' | 'instance' | 'path' | 'sourceName'> & {
-  readonly deliveredPath?: string | null;
-};
+export type ScopedJob = Pick<JobDestination, 'project' | 'instance' | 'path' | 'sourceName'> &
+  Pick<Job, 'extract'> & { readonly deliveredPath?: string | null };
 
 /** Whether there are jobs outside of the scope. */
 export function isLimited({ projects, instances, paths }: Scope): boolean {
@@ -42,7 +41,16 @@ export function coversInstance(scope: Scope, project: string, instance: string):
 /** Whether the scope covers every file that the job may become. */
 export function coversJob(scope: Scope, job: ScopedJob): boolean {
   if (!coversInstance(scope, job.project, job.instance)) return false;
+  if (job.extract) return coversTree(scope, job.path);
   return scope.paths.length === 0 || filesOf(job).every((file) => coversPath(scope, file));
+}
+
+/** An archive may hold files of any names: some pattern has to cover whatever lies below its directory. */
+function coversTree({ paths }: Scope, path: string): boolean {
+  const directory = path.endsWith('/') ? path : `${path}/`;
+  return (
+    paths.length === 0 || paths.some((pattern) => pattern.endsWith('**') && matchesGlob(pattern, directory))
+  );
 }
 
 /** `path` is cleaned and names a file. */

@@ -36,6 +36,28 @@ test('coversJob() judges the path that the file will have', () => {
   assert.equal(coversJob(scope({ paths: ['/srv/f/*'] }), { ...job, sourceName: 'g' }), false);
 });
 
+test('coversJob() covers an archive only where everything below its directory is covered', () => {
+  const archive = { ...job, path: '/srv/app', extract: 'tar' } as const;
+  const cases: [string, boolean][] = [
+    ['/srv/app/**', true],
+    ['/srv/**', true],
+    ['/srv/a*/**', true],
+    ['/srv/app/*', false],
+    ['/srv/app', false],
+    ['/srv/app/x/**', false],
+    ['/srv/**/x', false],
+  ];
+  for (const [pattern, expected] of cases) {
+    assert.equal(coversJob(scope({ paths: [pattern] }), archive), expected, pattern);
+    assert.equal(
+      coversJob(scope({ paths: [pattern] }), { ...archive, path: '/srv/app/' }),
+      expected,
+      pattern,
+    );
+  }
+  assert.equal(coversJob(UNLIMITED, archive), true);
+});
+
 test('coversJob() judges the path that the file has', () => {
   const limited = scope({ paths: ['/srv/*'] });
   assert.equal(coversJob(limited, { ...job, sourceName: 'g', deliveredPath: '/srv/f' }), true);
