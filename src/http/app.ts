@@ -107,6 +107,8 @@ export function createApp(context: AppContext): App {
   }
 
   function handle(req: IncomingMessage, res: ServerResponse, access: Access, askedToContinue: boolean): void {
+    // RFC 9112 section 9.6: what comes behind an answer that says close is not processed; nobody would see its answer.
+    if (connections.latest(req.socket)?.shouldKeepAlive === false) return;
     connections.began(req.socket, res);
     // Whoever goes on with this connection would find nobody soon.
     if (context.closing) res.shouldKeepAlive = false;

@@ -59,6 +59,7 @@ export function sendWhole(
     res.end(body);
     return;
   }
+  res.shouldKeepAlive = false;
   res.writeHead(status, { ...headers, 'Content-Length': Buffer.byteLength(body), Connection: 'close' });
   res.write(body);
   drain(req, () => res.end());

@@ -119,6 +119,22 @@ test('bytes after a whole request do not become the answer to it', async () => {
   assert.ok(connection.answers.slice(1).every(({ status }) => status === 400));
 });
 
+test('what comes behind a refusal that ends the connection is not run', async () => {
+  const connection = await RawConnection.open(daemon.port);
+  const behind = { 'X-Container-Name': 'behind', 'X-File-Path': '/f' };
+  connection.send(
+    requestText('POST', '/upload', { 'X-File-Path': '/f' }, 'x') +
+      requestText('POST', '/upload', behind, 'y'),
+  );
+  const answer = await connection.answer(0);
+  assert.deepEqual([answer.status, answer.headers.get('connection')], [400, 'close']);
+  await connection.untilClosed();
+  assert.equal(connection.answers.length, 1);
+  // Whatever was begun before this one is accepted before it.
+  assert.equal((await upload(daemon.port, 'after', '/f', 'x')).status, 202);
+  assert.equal(daemon.audits.filter(({ record }) => record.instance === 'behind').length, 0);
+});
+
 test('a request hidden in a body is not run', async () => {
   const hidden = requestText('POST', '/upload', { 'X-Container-Name': 'hidden', 'X-File-Path': '/f' }, 'x');
   assert.equal((await answersTo(requestText('POST', '/upload', TO, hidden)))[0]?.status, 202);
