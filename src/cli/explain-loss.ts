@@ -37,6 +37,8 @@ export async function explainLoss(
       `There is no project ${project}; ${hintOf(project, names) ?? 'check its name'}`,
     );
   }
+  if (code === 'parent_missing' && message.endsWith('not a directory'))
+    return new CodedError(code, `${message}; a part of the path is a file there, choose another path`);
   const text = advise(code, message);
   if (!ERRORS[code].retryable) return new CodedError(code, text);
   // Nothing is tried again any more, whatever the sentence for a single attempt says.

@@ -6,6 +6,8 @@ import { changedError, unreadable } from './source-error.ts';
 /** Files up to this size are read at once and sent in one piece. */
 const SINGLE_PIECE_BYTES = 256 * 1024;
 const PIECE_BYTES = 512 * 1024;
+/** Clocks of file systems step by as much: what is written within one step of a change leaves the same time behind. */
+const TIME_STEP_MS = 10;
 /** One piece on its way to the socket, one being read ahead. */
 const PIECES = 2;
 
@@ -40,6 +42,7 @@ export function openFileSource(path: string): FileSource {
     mode: Number(stats.mode) & 0o7777,
     rewindable: true,
     body: async () => {
+      await untilStepped(Number(stats.mtimeMs));
       if (sizeBytes > SINGLE_PIECE_BYTES) return readPieces(fd, path, sizeBytes, check);
       const buffer = Buffer.allocUnsafe(sizeBytes);
       readWhole(fd, path, buffer);
@@ -51,6 +54,16 @@ export function openFileSource(path: string): FileSource {
       open = false;
     },
   };
+}
+
+/** Resolves when a change from now on is sure to show in the file's time. */
+async function untilStepped(changedAtMs: number): Promise<void> {
+  for (;;) {
+    const leftMs = changedAtMs + TIME_STEP_MS - Date.now();
+    // A time ahead of the clock was set by somebody; a change sets it back.
+    if (leftMs < 0 || leftMs > TIME_STEP_MS) return;
+    await new Promise((resolve) => setTimeout(resolve, leftMs + 1));
+  }
 }
 
 function openFile(path: string): number {

@@ -21,6 +21,6 @@ export function unreadable(path: string, error: unknown): CodedError {
 export function changedError(path: string): CodedError {
   return new CodedError(
     'source_unreadable',
-    `${path} changed while it was read, so nothing was sent; push it again when nothing writes to it`,
+    `${path} changed while it was read, so it was not accepted; push it again when nothing writes to it`,
   );
 }

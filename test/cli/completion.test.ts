@@ -100,6 +100,10 @@ test('completion bash offers commands, options, files and job ids by state', ski
   assert.deepEqual(await completeInBash(['retry', '']), [ids.get('failed')]);
   assert.deepEqual((await completeInBash(['show', ''])).sort(), [...ids.values()].sort());
   assert.deepEqual(await completeInBash(['completion', 'f']), ['fish']);
+  assert.deepEqual(await completeInBash(['remote', 'de']), ['default']);
+  assert.equal((await client.run(['remote', 'add', 'lab', 'http://127.0.0.1:1'], { env: env() })).status, 0);
+  assert.deepEqual(await completeInBash(['remote', 'remove', 'l']), ['list', 'lab']);
+  assert.deepEqual(await completeInBash(['--remote', '']), ['lab']);
 });
 
 test('completion bash passes shellcheck', skipUnless('shellcheck'), async () => {

@@ -188,6 +188,12 @@ test('a job that came to nothing says why, where, and which name may have been m
   );
   failsAs(error('parent_missing', 'The parent directory /a is missing'));
   await pushed('web:/a/x', 'parent_missing', /\/a is missing; make it, or push with --create-dirs/);
+  failsAs(error('parent_missing', 'Cannot look up web:/a/x: not a directory'));
+  await pushed(
+    'web:/a/x',
+    'parent_missing',
+    /not a directory; a part of the path is a file there, choose another/,
+  );
   failsAs(error('instance_disk_full', 'write: no space left on device', true), 'failed', 10);
   await pushed(
     'web:/x',
@@ -242,7 +248,7 @@ test('a file that grows, shrinks or is touched while it is read is not sent torn
     assert.equal(status, 66, how);
     assert.match(
       stderr,
-      /^incus-upload: \S+ changed while it was read, so nothing was sent; push it again when nothing writes to it\n$/,
+      /^incus-upload: \S+ changed while it was read, so it was not accepted; push it again when nothing writes to it\n$/,
     );
   }
   assert.equal(daemon.uploads.length, 0);

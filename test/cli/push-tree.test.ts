@@ -251,7 +251,7 @@ test('push -r refuses a file that changes meanwhile, and sends the same again af
     make({ 'site/9': change });
     const { status, stderr } = await running;
     assert.equal(status, 66, stderr);
-    assert.match(stderr, /site\/9 changed while it was read, so nothing was sent/);
+    assert.match(stderr, /site\/9 changed while it was read, so it was not accepted/);
     daemon.requests.length = 0;
     make({ 'site/9': Buffer.alloc(200_000, 9) });
   }

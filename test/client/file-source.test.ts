@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { appendFileSync, mkdtempSync, rmSync, truncateSync, utimesSync, writeFileSync } from 'node:fs';
+import {
+  appendFileSync,
+  mkdtempSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  utimesSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { after, test } from 'node:test';
@@ -79,6 +87,16 @@ test('openFileSource() holds the end back when the file changed', async () => {
       }
       await source.close();
     }
+  }
+});
+
+test('openFileSource() reads no file so soon after a change that the next one would have the same time', async () => {
+  for (const size of [10, 1024 * 1024]) {
+    const { path } = makeFile(size);
+    const source = openFileSource(path);
+    await source.body();
+    assert.ok(Date.now() - statSync(path).mtimeMs >= 10);
+    await source.close();
   }
 });
 
