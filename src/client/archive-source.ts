@@ -80,7 +80,7 @@ function formatOf(name: string, head: Buffer): Format {
   throw new CodedError(
     'source_unreadable',
     program === undefined
-      ? `${name} is no tar archive, neither plain nor compressed by gzip or zstd`
+      ? `${name} is no tar archive, neither plain nor compressed by gzip or zstd; push it without --extract`
       : `${name} is compressed by ${program}, which is not known here: ${program} -dc FILE | incus-upload push --extract - DESTINATION`,
   );
 }
@@ -93,7 +93,7 @@ async function* plain(name: string, format: Format, pieces: AsyncIterable<Buffer
     if (!isTarBlock(head)) {
       throw new CodedError(
         'source_unreadable',
-        `${name} is compressed by ${format}, but holds no tar archive`,
+        `${name} is compressed by ${format}, but holds no tar archive; push it without --extract`,
       );
     }
     yield* all();
@@ -101,7 +101,7 @@ async function* plain(name: string, format: Format, pieces: AsyncIterable<Buffer
     if (error instanceof CodedError) throw error;
     throw new CodedError(
       'source_unreadable',
-      `Cannot read ${name}: its ${format} data is damaged or cut off (${messageOf(error)})`,
+      `Cannot read ${name}: its ${format} data is damaged or cut off (${messageOf(error)}); make the archive anew`,
       { cause: error },
     );
   }

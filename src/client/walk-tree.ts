@@ -1,7 +1,7 @@
 import { isUtf8 } from 'node:buffer';
 import { accessSync, constants, lstatSync, readdirSync, readlinkSync, type Stats, statSync } from 'node:fs';
 import { setImmediate as breath } from 'node:timers/promises';
-import { CodedError } from '../errors.ts';
+import { CodedError, systemCode } from '../errors.ts';
 import { baseName } from '../protocol/names.ts';
 import type { PathFilter } from './path-filter.ts';
 import { unreadable } from './source-error.ts';
@@ -108,6 +108,14 @@ function lookAt(path: string, follow: boolean): Stats {
   try {
     return follow ? statSync(path) : lstatSync(path);
   } catch (error) {
+    if (
+      follow &&
+      systemCode(error) === 'ENOENT' &&
+      lstatSync(path, { throwIfNoEntry: false }) !== undefined
+    ) {
+      const message = `Cannot read ${path}: it is a link that leads nowhere; remove it, or leave it out with --exclude`;
+      throw new CodedError('source_unreadable', message, { cause: error });
+    }
     throw unreadable(path, error);
   }
 }

@@ -12,7 +12,7 @@ export function draftOf(request: UploadRequest, caller: Caller): Draft {
   const { submittedBy } = caller;
   const { instance, project, path, sourceName, mode, uid, gid, createDirs, sha256 } = caller.admit(request);
   if (request.extract !== null)
-    throw new CodedError('bad_request', 'X-Extract: this daemon does not unpack archives');
+    throw new CodedError('bad_request', 'X-Extract: this daemon does not unpack archives; send files');
   const idempotencyKey = hashKey(request, submittedBy);
   return {
     instance,

@@ -27,6 +27,13 @@ test('draftOf() keeps the keys of two senders apart, and short', () => {
   assert.equal(draft('/f', 'a', 'k'.repeat(255)).idempotencyKey?.length, 43);
 });
 
+test('draftOf() refuses what is to be unpacked', () => {
+  const rawHeaders = ['X-Container-Name', 'c1', 'X-File-Path', '/srv/', 'X-Extract', 'tar'];
+  assert.throws(() => draftOf(decodeUploadHeaders(rawHeaders), new Caller(null, UNLIMITED)), {
+    code: 'bad_request',
+  });
+});
+
 test('sameDestination() looks at the name of the file only for a path that is a directory', () => {
   const same = (path: string, name: string): boolean => {
     const about = { sequence: 1, nowMs: 1, size: 0, payloadFile: 0, maxAttempts: 1 };
