@@ -11,7 +11,7 @@ export type Trust = {
 export function parseFingerprint(text: string): string | undefined {
   const hex = text
     .trim()
-    .replace(/^sha-?256(?:[ :]|\s*fingerprint\s*=)/i, '')
+    .replace(/^sha-?256(?:\s+fingerprint\s*=|[ :])/i, '')
     .replaceAll(/[:\s]/g, '')
     .toLowerCase();
   return /^[0-9a-f]{64}$/.test(hex) ? hex : undefined;

@@ -48,9 +48,10 @@ export async function buildClient(): Promise<BuiltClient> {
 export function cleanEnvironment(): NodeJS.ProcessEnv {
   const env = { ...process.env };
   for (const name of Object.keys(env)) {
-    if (/^(?:INCUS_|NO_COLOR$|FORCE_COLOR$|CI$|NODE_|XDG_RUNTIME_DIR$)/.test(name)) delete env[name];
+    if (/^(?:INCUS_|NO_COLOR$|FORCE_COLOR$|CI$|NODE_|SSL_CERT_|XDG_)/.test(name)) delete env[name];
   }
-  return env;
+  // Without remotes, whoever runs the tests.
+  return { ...env, HOME: '/nonexistent' };
 }
 
 function run(program: string, args: readonly string[], options: RunOptions): Promise<Ended> {
