@@ -57,7 +57,7 @@ export function openFileSource(path: string): FileSource {
 }
 
 /** Resolves when a change from now on is sure to show in the file's time. */
-async function untilStepped(changedAtMs: number): Promise<void> {
+export async function untilStepped(changedAtMs: number): Promise<void> {
   for (;;) {
     const leftMs = changedAtMs + TIME_STEP_MS - Date.now();
     // A time ahead of the clock was set by somebody; a change sets it back.

@@ -1,5 +1,5 @@
 import { closeSync, constants, fstatSync, open, read, type Stats } from 'node:fs';
-import { openFileSource } from './file-source.ts';
+import { openFileSource, untilStepped } from './file-source.ts';
 import type { Source } from './source.ts';
 import { changedError, unreadable } from './source-error.ts';
 import { paddedBytes, TAR_END_BYTES, tarHeadBytes, writeTarHead } from './tar-writer.ts';
@@ -24,9 +24,19 @@ export function openTreeSource(name: string, tree: Tree): Source {
     rewindable: true,
     extract: 'tar',
     files: tree.files,
-    body: async () => pieces(tree.entries),
+    body: async () => {
+      await untilStepped(lastChange(tree.entries, Date.now()));
+      return pieces(tree.entries);
+    },
     close: async () => undefined,
   };
+}
+
+/** Times ahead of the clock left aside. */
+function lastChange(entries: readonly TreeEntry[], nowMs: number): number {
+  let lastMs = 0;
+  for (const { mtimeMs } of entries) if (mtimeMs > lastMs && mtimeMs <= nowMs) lastMs = mtimeMs;
+  return lastMs;
 }
 
 /** What is composed in one go: some entries, or one large file. */
