@@ -47,7 +47,7 @@ export type Reachability =
   | { readonly reachable: true }
   | { readonly reachable: false; readonly reason: string };
 
-/** Something became deliverable again: an instance that started, or the whole target. */
+/** An instance became deliverable again, or the target as a whole may have gone away or come back: ask it. */
 export type TargetEvent =
   | { readonly kind: 'instance'; readonly project: string; readonly instance: string }
   | { readonly kind: 'target' };
@@ -64,7 +64,7 @@ export type Target = {
   instances(
     project: string | undefined,
   ): Promise<readonly { readonly project: string; readonly instance: string }[]>;
-  /** Calls `listener` when something became deliverable again; returns how to stop. A target may know no events. */
+  /** Calls `listener` when that changed, or may have; returns how to stop. A target may know no events. */
   watch(listener: (event: TargetEvent) => void): () => void;
   /** Lets go of idle connections and ends those in use. */
   close(): Promise<void>;

@@ -89,6 +89,26 @@ test('Incus is away from the start: the daemon starts, says so, accepts, and del
   assert.equal((await world.untilState(id, 'delivered')).attempts, 1);
 });
 
+for (const socket of ['goes', 'stays'] as const) {
+  test(`an idle daemon notices that Incus went away (its socket ${socket}) and that it is back`, async (t) => {
+    const world = await openWorld(t);
+    const { daemon, incus } = world;
+    const isReachable = async (): Promise<boolean> => ((await daemon.get('/v1/info')) as Info).reachable;
+    await eventually(
+      () => 'the daemon listens for events',
+      () => incus.eventClients > 0,
+    );
+    assert.equal(await isReachable(), true);
+    await incus.goAway(socket);
+    await eventually(
+      () => 'the daemon notices',
+      async () => !(await isReachable()),
+    );
+    await incus.comeBack();
+    await eventually(() => 'the daemon notices that it is back', isReachable);
+  });
+}
+
 test('an instance in transition is tried again at its lifecycle event, long before its time', async (t) => {
   const world = await openWorld(t, { args: ['--retry-min-delay', '10m', '--retry-max-delay', '20m'] });
   const { incus } = world;

@@ -1,6 +1,6 @@
 /**
- * Incus's lifecycle events: tells when an instance became able to take files, and when Incus answers again after it
- * had been away. Owns one WebSocket at a time, connects again by itself, never faster than `MIN_DELAY_MS`.
+ * Incus's lifecycle events: tells when an instance became able to take files, and when Incus may have gone away or
+ * answers again. Owns one WebSocket at a time, connects again by itself, never faster than `MIN_DELAY_MS`.
  */
 import { Agent, WebSocket } from 'undici';
 import { backOffDelayMs } from '../../base/back-off.ts';
@@ -9,6 +9,9 @@ import { describeEndpoint, type IncusEndpoint, pinnedTlsOptions } from './endpoi
 
 const BACK_OFF = { minDelayMs: 250, maxDelayMs: 5000 };
 const CONNECT_TIMEOUT_MS = 10_000;
+
+/** After the end of a connection, and after the first that could not be made, the listener may want to ask. */
+const TOLD_FAILURES = 2;
 
 /** After these an instance may take files that it did not take before. */
 const WAKING_ACTIONS: ReadonlySet<string> = new Set([
@@ -42,6 +45,8 @@ export function watchLifecycle(endpoint: IncusEndpoint, listener: (event: Target
       if (over || stopped) return;
       over = true;
       failures += 1;
+      // While it ends Incus may still answer; it does not any more once it takes no new connection.
+      if (failures <= TOLD_FAILURES) listener({ kind: 'target' });
       timer = setTimeout(connect, backOffDelayMs(failures, BACK_OFF, Math.random));
     };
     socket.addEventListener('open', () => {
