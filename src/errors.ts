@@ -63,6 +63,12 @@ export const ERRORS = {
   // Answers to a request.
   bad_request: entry(400, 76, false, 'The request is not valid; correct it.'),
   digest_mismatch: entry(400, 76, false, 'The body does not match its digest; send the file again.'),
+  unsafe_archive: entry(
+    400,
+    76,
+    false,
+    'The archive holds an entry that is not safe to unpack; make it again without that entry.',
+  ),
   unauthorized: entry(401, 77, false, 'A valid token is needed; give one with --token-file.'),
   forbidden: entry(403, 77, false, 'The token does not allow this; ask for one that does.'),
   not_found: entry(404, 76, false, 'There is nothing of that name; check the id.'),
