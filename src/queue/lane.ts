@@ -1,6 +1,6 @@
 /**
  * One lane: the jobs of one instance. It owns which of them may run now and promises the order: of jobs that may write
- * the same file only the first unfinished one runs. The journal keeps all jobs of the lane; the lane takes a job up
+ * the same file only the first unfinished one runs, and a barrier parts all before it from all after it. The journal keeps all jobs of the lane; the lane takes a job up
  * ("pulls" it) only when it could run, so a long queue costs nothing here. Nothing of it needs to survive a crash.
  */
 import { OrderedNumbers } from '../base/ordered-numbers.ts';
@@ -11,6 +11,8 @@ export type PulledJob = {
   readonly keys: readonly number[];
   /** Small enough to travel together with others. */
   readonly small: boolean;
+  /** It runs after all earlier jobs, before all later ones, and alone. */
+  readonly barrier?: boolean;
   /** Milliseconds since 1970 before which it must not run; 0 for none. */
   readonly notBeforeMs: number;
 };
@@ -36,6 +38,8 @@ export class Lane {
   /** For each key the unfinished pulled jobs that have it, first come first. */
   readonly #chains = new Map<number, Entry[]>();
   readonly #runnable = new OrderedNumbers();
+  /** Unfinished pulled jobs that stand between all others. */
+  readonly #barriers = new Set<Entry>();
   /** Jobs not pulled yet that run without delay when they are. */
   readonly #hurried = new Set<number>();
   #noDelays = false;
@@ -102,6 +106,7 @@ export class Lane {
       if (chain.length === 0) this.#chains.delete(key);
     }
     this.#wakeHeads(entry);
+    if (this.#barriers.delete(entry)) this.#wakeWaiting();
   }
 
   /** The job keeps its place before others of its files, and runs again at `dueMs`. */
@@ -153,7 +158,8 @@ export class Lane {
 
   /** Whether nothing of the lane stands before a new job for these files, nor is left to be pulled. */
   isClearFor(keys: readonly number[], nowMs: number): boolean {
-    if (nowMs < this.pausedUntilMs || this.probing || this.#runnable.size > 0) return false;
+    if (nowMs < this.pausedUntilMs || this.probing || this.#runnable.size + this.#barriers.size > 0)
+      return false;
     return this.#source.after(this.#cursor) === undefined && keys.every((key) => !this.#chains.has(key));
   }
 
@@ -186,8 +192,12 @@ export class Lane {
       if (first !== undefined) return this.#entries.get(first);
       const next = this.#source.after(this.#cursor);
       if (next === undefined) return undefined;
+      // What stands behind a barrier cannot run, so it is not taken up either.
+      for (const { sequence } of this.#barriers) if (sequence < next) return undefined;
       this.#cursor = next;
       if (!this.#entries.has(next)) this.#admit(next, nowMs);
+      // A barrier that was taken up out of turn may have waited for this one alone.
+      if (this.#barriers.size > 0) this.#wakeWaiting();
     }
   }
 
@@ -202,6 +212,8 @@ export class Lane {
       if (chain === undefined) this.#chains.set(key, [entry]);
       else this.#insert(chain, entry);
     }
+    if (entry.barrier === true) this.#barriers.add(entry);
+    this.#holdBack(entry);
     if (entry.dueMs > nowMs) {
       entry.phase = 'deferred';
       this.#source.onDeferred(sequence, entry.dueMs);
@@ -230,10 +242,31 @@ export class Lane {
       const head = this.#chains.get(key)?.[0];
       if (head?.phase === 'waiting' && this.#isFirst(head)) this.#makeRunnable(head);
     }
+    if (this.#barriers.size > 0) this.#wakeWaiting();
+  }
+
+  #wakeWaiting(): void {
+    for (const entry of this.#entries.values()) if (entry.phase === 'waiting') this.#makeRunnable(entry);
+  }
+
+  /** What may run no more, now that an earlier job was taken up late, waits again. */
+  #holdBack(entry: Entry): void {
+    for (const other of entry.barrier === true ? this.#entries.values() : this.#barriers) {
+      if (other.phase !== 'runnable' || other.sequence < entry.sequence) continue;
+      other.phase = 'waiting';
+      this.#runnable.delete(other.sequence);
+    }
   }
 
   #isFirst(entry: Entry): boolean {
-    return entry.keys.every((key) => this.#chains.get(key)?.[0] === entry);
+    return entry.keys.every((key) => this.#chains.get(key)?.[0] === entry) && !this.#isBarred(entry);
+  }
+
+  #isBarred(entry: Entry): boolean {
+    for (const other of entry.barrier === true ? this.#entries.values() : this.#barriers) {
+      if (other !== entry && (other.sequence < entry.sequence || other.phase === 'active')) return true;
+    }
+    return entry.barrier === true && (this.#source.after(this.#cursor) ?? entry.sequence) < entry.sequence;
   }
 
   #makeRunnable(entry: Entry): void {

@@ -29,10 +29,10 @@ export class LaneUnderTest {
     this.lane = new Lane('default/c1', source);
   }
 
-  accept(keys: readonly number[], small: boolean): number {
+  accept(keys: readonly number[], small: boolean, barrier = false): number {
     this.#lastSequence += 1;
     const sequence = this.#lastSequence;
-    this.jobs.set(sequence, { sequence, keys, small, notBeforeMs: 0, dueMs: 0, state: 'queued' });
+    this.jobs.set(sequence, { sequence, keys, small, barrier, notBeforeMs: 0, dueMs: 0, state: 'queued' });
     return sequence;
   }
 
@@ -174,11 +174,13 @@ export class LaneUnderTest {
     job.state = 'active';
   }
 
-  /** Unfinished jobs for the same files that stand before a job: earlier ones, and whichever is active. */
+  /** Unfinished jobs for the same files, or barriers, that stand before a job: earlier ones, and whichever is active. */
   #othersOf(sequence: number): number[] {
-    const { keys } = this.jobs.get(sequence) as ModelJob;
+    const { keys, barrier } = this.jobs.get(sequence) as ModelJob;
+    const mayMeet = (other: ModelJob) =>
+      barrier || other.barrier || other.keys.some((key) => keys.includes(key));
     return this.#live()
-      .filter((other) => other.sequence !== sequence && other.keys.some((key) => keys.includes(key)))
+      .filter((other) => other.sequence !== sequence && mayMeet(other))
       .filter((other) => other.sequence < sequence || other.state === 'active')
       .map((other) => other.sequence);
   }
@@ -219,6 +221,7 @@ export const arbitrarySteps: fc.Arbitrary<Step[]> = fc.array(
     { weight: 6, arbitrary: step('accept', [keys, fc.boolean()], (u, k, small) => void u.accept(k, small)) },
     { weight: 6, arbitrary: step('take', [fc.integer({ min: 1, max: 3 })], (u, limit) => u.take(limit)) },
     { weight: 3, arbitrary: step('finish', [pick], (u, p) => u.finish(p)) },
+    step('acceptBarrier', [keys], (u, k) => void u.accept(k, false, true)),
     step('acceptLate', [keys], (u, k) => u.acceptLate(k)),
     step('commit', [pick], (u, p) => u.commit(p)),
     step('fail', [pick], (u, p) => u.fail(p)),

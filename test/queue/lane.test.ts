@@ -37,6 +37,13 @@ test('Lane.take() gives nothing while the lane is paused, and one job after it',
   assert.deepEqual(lane.take(9, 100), [2, 3]);
 });
 
+test('Lane.take() gives a barrier after all before it and alone, and nothing behind it until it ends', () => {
+  const under = new LaneUnderTest();
+  for (let key = 1; key <= 4; key += 1) under.accept([key], true, key === 3);
+  under.drain();
+  assert.deepEqual(under.taken, [[1, 2], [3], [4]]);
+});
+
 test('Lane.take() pulls no more jobs than it needs', () => {
   const pulled: number[] = [];
   const lane = new Lane('default/c1', {
