@@ -25,8 +25,9 @@ function decode(json: unknown): KnownInstance[] {
   if (!Array.isArray(list)) return [];
   return list.flatMap((entry: unknown) => {
     if (typeof entry === 'string') return [{ name: entry, project: undefined }];
-    const { name, project } = (entry ?? {}) as { name?: unknown; project?: unknown };
-    if (typeof name !== 'string') return [];
-    return [{ name, project: typeof project === 'string' ? project : undefined }];
+    const { name, instance, project } = (entry ?? {}) as Record<string, unknown>;
+    const known = name ?? instance;
+    if (typeof known !== 'string') return [];
+    return [{ name: known, project: typeof project === 'string' ? project : undefined }];
   });
 }
