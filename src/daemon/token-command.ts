@@ -98,7 +98,7 @@ function formatToken(record: TokenRecord, nowMs: number): string {
     expiresAt === null
       ? ''
       : `, ${expiresAt <= nowMs ? 'expired' : 'until'} ${new Date(expiresAt).toISOString()}`;
-  return `${name}: ${describeScope(record)}${until}\n`.replaceAll(/\p{Cc}(?=.)/gu, '?');
+  return `${name}: ${describeScope(record)}${until}\n`;
 }
 
 function describeScope({ scope }: TokenRecord): string {
@@ -110,5 +110,5 @@ function describeScope({ scope }: TokenRecord): string {
     ...(paths.length > 0 ? [`at path ${paths.join(' or ')}`] : []),
     ...(maxUploadSizeBytes === null ? [] : [`up to ${formatSize(maxUploadSizeBytes)}`]),
   ];
-  return parts.join(' ');
+  return parts.join(' ').replaceAll(/\p{Cc}/gu, '?');
 }

@@ -6,6 +6,7 @@ import { cleanPath, projectNameProblem } from '../protocol/names.ts';
 import type { Scope } from '../protocol/scope.ts';
 
 const MAX_GLOB_LENGTH = 1024;
+const LONGEST_MS = 36_500 * 86_400_000;
 
 /** As they stand on the command line. */
 export type ScopeFlags = {
@@ -33,7 +34,8 @@ export function parseScope(flags: ScopeFlags): Scope {
 export function parseExpiry(text: string | undefined, nowMs: number): number | null {
   if (text === undefined) return null;
   const durationMs = read('--expires', () => parseDuration(text));
-  if (durationMs <= 0) throw usage('--expires', 'expected a duration longer than 0, such as 30d');
+  if (durationMs <= 0 || durationMs > LONGEST_MS)
+    throw usage('--expires', 'expected a duration longer than 0 and up to 36500d, such as 30d');
   return nowMs + durationMs;
 }
 
