@@ -19,7 +19,9 @@ export function createLaneSource(
       const record = about.read(sequence);
       if (record === undefined) return undefined;
       const small = record.payloadFile === 0 && record.size <= INLINE_LIMIT_BYTES;
-      return { sequence, keys: pathKeys(record), small, notBeforeMs: record.nextAttemptAt ?? 0 };
+      const barrier = record.extract !== null;
+      const keys = pathKeys(record);
+      return { sequence, keys, small: small && !barrier, barrier, notBeforeMs: record.nextAttemptAt ?? 0 };
     },
     onDeferred: about.onDeferred,
   };

@@ -32,6 +32,8 @@ export function createRecord(
     history: [],
     payloadFile: about.payloadFile,
     idempotencyKey: draft.idempotencyKey,
+    extract: draft.extract ?? null,
+    filesTotal: draft.filesTotal ?? null,
   };
 }
 

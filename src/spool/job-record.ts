@@ -8,17 +8,28 @@ import { CodedError, type ErrorCode, isErrorCode, messageOf } from '../errors.ts
 import { type Attempt, JOB_STATES, type Job, type JobError } from '../protocol/job.ts';
 import { encodeJobId } from '../protocol/job-id.ts';
 
-/** What is kept of a job besides its sequence. Times are milliseconds since 1970. */
-export type JobRecord = Omit<Job, 'id' | 'ahead' | 'bytesDelivered' | 'nextAttemptAt'> & {
-  readonly sequence: number;
-  /** Attempts that count against `maxAttempts` start again at 0 on a retry; this one never does. */
-  readonly attemptsTotal: number;
-  readonly nextAttemptAt: number | null;
-  /** Number of the payload's file, 0 when the payload is in the journal. */
-  readonly payloadFile: number;
-  /** Key of the idempotency index, or null. */
-  readonly idempotencyKey: string | null;
+export type ArchiveFacts = {
+  /** Set when the payload is an archive. */
+  readonly extract: 'tar' | null;
+  /** Files and links in it. */
+  readonly filesTotal: number | null;
 };
+
+/** What is kept of a job besides its sequence. Times are milliseconds since 1970. */
+export type JobRecord = Omit<
+  Job,
+  'id' | 'ahead' | 'bytesDelivered' | 'nextAttemptAt' | 'extract' | 'filesTotal' | 'filesDone'
+> &
+  ArchiveFacts & {
+    readonly sequence: number;
+    /** Attempts that count against `maxAttempts` start again at 0 on a retry; this one never does. */
+    readonly attemptsTotal: number;
+    readonly nextAttemptAt: number | null;
+    /** Number of the payload's file, 0 when the payload is in the journal. */
+    readonly payloadFile: number;
+    /** Key of the idempotency index, or null. */
+    readonly idempotencyKey: string | null;
+  };
 
 const error = z.object({ code: z.string(), message: z.string(), retryable: z.boolean() });
 
@@ -48,6 +59,9 @@ const schema = z.object({
   history: z.array(z.object({ started_at: z.number(), ended_at: z.number(), error: error.nullable() })),
   payload_file: z.number(),
   idempotency_key: z.string().nullable(),
+  // Records of earlier versions know no archives.
+  extract: z.literal('tar').nullable().default(null),
+  files_total: z.number().nullable().default(null),
 });
 
 export function encodeJobRecord(record: JobRecord): Buffer {
@@ -81,6 +95,7 @@ export function encodeJobRecord(record: JobRecord): Buffer {
     })),
     payload_file: record.payloadFile,
     idempotency_key: record.idempotencyKey,
+    ...(record.extract === null ? {} : { extract: record.extract, files_total: record.filesTotal }),
   };
   return Buffer.from(JSON.stringify(json));
 }
@@ -122,6 +137,8 @@ export function decodeJobRecord(sequence: number, bytes: Uint8Array): JobRecord 
       ),
       payloadFile: json.payload_file,
       idempotencyKey: json.idempotency_key,
+      extract: json.extract,
+      filesTotal: json.files_total,
     };
   } catch (cause) {
     throw new CodedError(

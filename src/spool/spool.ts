@@ -10,7 +10,7 @@ import { type JobDestination, laneOf } from '../protocol/job.ts';
 import { encodeJobId, nextSequence } from '../protocol/job-id.ts';
 import { createRecord } from './create-record.ts';
 import { DiskSpace, diskError, isDiskLow } from './disk-space.ts';
-import { decodeJobRecord, type JobRecord } from './job-record.ts';
+import { type ArchiveFacts, decodeJobRecord, type JobRecord } from './job-record.ts';
 import { countFinished, type FinishedState, finishedState, prepareJob } from './job-tables.ts';
 import type { Journal } from './journal.ts';
 import { LiveIndex } from './live-index.ts';
@@ -44,12 +44,10 @@ export type SpoolOptions = {
   readonly onBroken: (error: Error) => void;
 };
 
+type Sender = { readonly submittedBy: string | null; readonly idempotencyKey: string | null };
+
 /** What a sender asks for. */
-export type Draft = JobDestination & {
-  readonly sha256: string | null;
-  readonly submittedBy: string | null;
-  readonly idempotencyKey: string | null;
-};
+export type Draft = Partial<ArchiveFacts> & JobDestination & Sender & { readonly sha256: string | null };
 
 export type Upload = {
   readonly number: number;

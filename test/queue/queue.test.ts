@@ -25,6 +25,26 @@ test('Queue delivers at most `instanceConcurrency` units at once on an instance,
   }
 });
 
+test('Queue delivers an archive after all earlier jobs of its instance, before all later ones, and alone', async (t) => {
+  const made = await openQueue(t, { instanceConcurrency: 8 });
+  const { target } = made;
+  target.behave('*', 'hold');
+  const all: number[] = [];
+  for (const path of ['/a', '/b', '/tree/', '/c', '/d']) {
+    const isTree = path.endsWith('/');
+    const about = isTree ? { extract: 'tar' as const, filesTotal: 2, sourceName: 'name' } : {};
+    all.push(await made.push(path, about));
+  }
+  target.behave('*', 'deliver');
+  for (const sequence of all) await made.until(sequence, 'delivered');
+  const order = target.calls.filter((call) => call.startsWith('deliver')).map((call) => call.slice(-1));
+  assert.deepEqual(
+    [order.slice(0, 2).sort(), order[2], order.slice(3).sort()],
+    [['a', 'b'], '/', ['c', 'd']],
+  );
+  assert.equal(made.job(all[2] ?? 0).filesTotal, 2);
+});
+
 test('Queue lets small files travel together and counts them as one', async (t) => {
   const made = await openQueue(t, { concurrency: 1, instanceConcurrency: 1 });
   const { target } = made;

@@ -44,6 +44,8 @@ const anyRecord: fc.Arbitrary<JobRecord> = fc.record(
     history: fc.array(fc.record({ startedAt: time, endedAt: time, error: orNull(error) }, plain)),
     payloadFile: fc.nat(),
     idempotencyKey: orNull(fc.string()),
+    extract: fc.constant(null),
+    filesTotal: fc.constant(null),
   },
   plain,
 );
@@ -54,6 +56,19 @@ test('decodeJobRecord() gives back what encodeJobRecord() was given', () => {
       assert.deepEqual(decodeJobRecord(record.sequence, encodeJobRecord(record)), record);
     }),
   );
+});
+
+test('decodeJobRecord() keeps what is known of an archive, and reads records that know of none', () => {
+  const [record] = fc.sample(anyRecord, 1) as [JobRecord];
+  const archive: JobRecord = { ...record, extract: 'tar', filesTotal: 7 };
+  assert.deepEqual(decodeJobRecord(record.sequence, encodeJobRecord(archive)), archive);
+  const { extract, files_total, ...old } = JSON.parse(encodeJobRecord(archive).toString());
+  assert.deepEqual([extract, files_total], ['tar', 7]);
+  assert.deepEqual(decodeJobRecord(record.sequence, Buffer.from(JSON.stringify(old))), {
+    ...record,
+    extract: null,
+    filesTotal: null,
+  });
 });
 
 test('decodeJobRecord() names the job of a record that it cannot read', () => {
