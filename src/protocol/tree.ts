@@ -18,6 +18,8 @@ const MAX_ENTRIES = 1_000_000;
 const MAX_NAME_BYTES_IN_ALL = 128 * 1024 * 1024;
 const MAX_PATH_BYTES = 3800;
 const MAX_NAME_BYTES = 255;
+/** Each directory on the way to an entry is remembered, and looked up for each entry. */
+const MAX_DEPTH = 256;
 const utf8 = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true });
 
 export class Tree {
@@ -74,8 +76,10 @@ export class Tree {
     for (let slash = name.indexOf('/'); slash > 0; slash = name.indexOf('/', slash + 1)) {
       const parent = name.slice(0, slash);
       const kind = this.#seen.get(parent);
-      if (kind === undefined) this.#seen.set(parent, 'directory');
-      else if (kind !== 'directory')
+      if (kind === undefined) {
+        this.#seen.set(parent, 'directory');
+        this.#entries += 1;
+      } else if (kind !== 'directory')
         throw unsafe(shown, `goes through ${JSON.stringify(parent)}, which is no directory`);
     }
   }
@@ -105,6 +109,7 @@ function checkedName(bytes: Buffer, what: string): string {
   if (text.startsWith('/')) throw unsafe(shown, 'has an absolute name', what);
   if (bytes.length > MAX_PATH_BYTES) throw unsafe(shown, 'has a name that is too long', what);
   const parts = text.split('/').filter((part) => part !== '' && part !== '.');
+  if (parts.length > MAX_DEPTH) throw unsafe(shown, 'lies too deep', what);
   for (const part of parts) {
     if (part === '..') throw unsafe(shown, 'leads out of the directory', what);
     if (Buffer.byteLength(part) > MAX_NAME_BYTES) throw unsafe(shown, 'has a name that is too long', what);

@@ -203,3 +203,16 @@ test('Tree keeps links that lead anywhere, as data, and counts files and links',
   assert.equal(tree.files, 4);
   assert.equal(entries[4]?.kind === 'file' && entries[4].mode, 0o4755);
 });
+
+test('Tree refuses a name that lies too deep', () => {
+  const name = Buffer.from(`${'a/'.repeat(256)}a`);
+  const entry: TarEntry = {
+    kind: 'file',
+    name,
+    target: Buffer.alloc(0),
+    mode: 0o644,
+    sizeBytes: 0,
+    offset: 512,
+  };
+  assert.throws(() => new Tree().add(entry), { code: 'unsafe_archive', message: /lies too deep/ });
+});
