@@ -126,6 +126,8 @@ export type Load = {
   readonly first?: number;
   /** A %d in it becomes the number of the request. */
   readonly instance?: string;
+  /** Where the files go, in place of /root/in. */
+  readonly directory?: string;
   /** Sends GET of this path instead. */
   readonly get?: string;
 };
@@ -138,7 +140,7 @@ export async function sendLoad(bench: Bench, server: Server, load: Load): Promis
     ['--size', String(load.sizeBytes)],
     ['--first', String(load.first ?? 0)],
     ['--header', `X-Container-Name: ${load.instance ?? 'c1'}`],
-    ['--header', 'X-File-Path: /root/in/f%d'],
+    ['--header', `X-File-Path: ${load.directory ?? '/root/in'}/f%d`],
     ['--header', 'X-Host-Path: /home/user/f%d'],
     ...(load.get === undefined ? [] : [['--get', load.get]]),
   ];

@@ -39,6 +39,17 @@ export class SftpStatusError extends Error {
   readonly text: string;
   readonly op: string;
 
+  /** Without a stack trace: each new file begins with one of these, and the trace would cost more than all the rest. */
+  static create(op: string, status: number, text: string): SftpStatusError {
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = 0;
+    try {
+      return new SftpStatusError(op, status, text);
+    } finally {
+      Error.stackTraceLimit = stackTraceLimit;
+    }
+  }
+
   constructor(op: string, status: number, text: string) {
     const line = toOneLine(text);
     super(`${op}: ${line === '' ? `status ${status}` : line}`);

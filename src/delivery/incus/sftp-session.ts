@@ -201,12 +201,12 @@ export class SftpSession {
     this.#socket.write(encodeRequest(id, request));
   }
 
-  /** All that is sent in one turn of the event loop leaves in one system call. */
+  /** All that is sent in one turn of the event loop leaves in one system call: each one wakes Incus and its helper. */
   #cork(): void {
     if (this.#corked) return;
     this.#corked = true;
     this.#socket.cork();
-    process.nextTick(() => {
+    setImmediate(() => {
       this.#corked = false;
       this.#socket.uncork();
     });
@@ -247,7 +247,7 @@ function refusalOf(op: string, response: SftpResponse): Error | undefined {
   if (response.kind !== 'status') return unexpected(op, response);
   return response.status === SFTP_STATUS.ok
     ? undefined
-    : new SftpStatusError(op, response.status, response.message);
+    : SftpStatusError.create(op, response.status, response.message);
 }
 
 function unexpected(op: string, response: SftpResponse): Error {
