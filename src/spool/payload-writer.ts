@@ -1,7 +1,7 @@
 /**
  * One payload file while it is received. Chunks are gathered to about 1 MiB and written by `writev` with at most one
  * write under way while the next batch fills; no promise is made per chunk. Written bytes are pushed to the disk early
- * (a background fdatasync every few dozen MiB), so that the last fdatasync, for which the sender waits, is short.
+ * (a background fdatasync every few MiB), so that the last fdatasync, for which the sender waits, is short.
  * After a crash the file is there without a job, and start-up removes it.
  */
 import { close, fdatasync, open, unlink, writev } from 'node:fs';
@@ -12,7 +12,7 @@ import { diskError, isDiskFull } from './disk-space.ts';
 
 const BATCH_BYTES = 1 << 20;
 const BUFFERED_LIMIT_BYTES = 2 << 20;
-const EARLY_SYNC_BYTES = 32 << 20;
+const EARLY_SYNC_BYTES = 8 << 20;
 /** Linux takes at most 1024 buffers (UIO_MAXIOV) in one writev. */
 const BATCH_CHUNKS = 1024;
 /** How often one write is tried on a full disk where room is said to have been made. */
