@@ -266,32 +266,5 @@ describe('A real Incus', { skip: skip ?? false }, () => {
         await forgetClients();
       }
     });
-
-    it('deliver() tells that Incus is away while it restarts, and watch() that it is back', {
-      timeout: 60_000,
-    }, async () => {
-      const events: TargetEvent[] = [];
-      const stop = target.watch((event) => events.push(event));
-      const codes = new Set<string>();
-      let restarted = false;
-      const restarting = incus.restart().finally(() => {
-        restarted = true;
-      });
-      try {
-        while (!restarted) {
-          const outcome = await deliver('/opt/while restarting', patternBytes(200_000), false);
-          if (outcome.kind === 'permanent') assert.fail(JSON.stringify(outcome));
-          if (outcome.kind === 'delivered') continue;
-          codes.add(`${outcome.scope} ${outcome.error.code}`);
-          await new Promise((resolve) => setTimeout(resolve, 20));
-        }
-        await restarting;
-        assert.ok(codes.has('target target_unreachable'), [...codes].join());
-        await until('watch() tells that Incus is back', () => events.some(({ kind }) => kind === 'target'));
-      } finally {
-        stop();
-      }
-      assert.equal((await deliver('/opt/after', Buffer.from('x'))).kind, 'delivered');
-    });
   });
 });

@@ -42,8 +42,9 @@ function findSkipReason(): string | undefined {
   return 'incusd is not installed; run .ci/install-incus';
 }
 
-export async function openRealIncus(): Promise<RealIncus> {
-  const given = process.env.INCUS_UPLOAD_TEST_INCUS_DIR;
+/** With `own` it is shared with no other test: for those that restart it. */
+export async function openRealIncus({ own = false } = {}): Promise<RealIncus> {
+  const given = own ? undefined : process.env.INCUS_UPLOAD_TEST_INCUS_DIR;
   const directory = given || mkdtempSync(join(tmpdir(), 'iu-incus-'));
   if (!given)
     execFileSync(SANDBOX, ['start', directory, 'c1', 'c2'], { stdio: ['ignore', 'ignore', 'inherit'] });
