@@ -121,6 +121,10 @@ async function open(
   const context: AppContext = {
     spool,
     queue,
+    instances: {
+      list: (project) => target.instances(project),
+      listConfigured: (project) => target.configuredInstances(project),
+    },
     stats: new HttpStats(),
     tokens: new TokenKeeper(config.stateDir, nowMs, (problem) => log.error({ problem }, 'token not valid')),
     version: readVersion(),

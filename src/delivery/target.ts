@@ -52,6 +52,11 @@ export type TargetEvent =
   | { readonly kind: 'instance'; readonly project: string; readonly instance: string }
   | { readonly kind: 'target' };
 
+export type InstanceName = { readonly project: string; readonly instance: string };
+
+/** With what its profiles say. */
+export type ConfiguredInstance = InstanceName & { readonly config: ReadonlyMap<string, string> };
+
 export type Target = {
   /** For people: `incus (unix:/run/incus/unix.socket)`, `dir:/srv/instances`. */
   readonly description: string;
@@ -60,10 +65,10 @@ export type Target = {
   removeTemporary(project: string, instance: string, path: string): Promise<boolean>;
   /** Asks whether the target answers at all. Never rejects, takes at most `timeoutMs`. */
   probe(timeoutMs: number): Promise<Reachability>;
-  /** Names of the instances of a project, or of every project; for completion and patterns. */
-  instances(
-    project: string | undefined,
-  ): Promise<readonly { readonly project: string; readonly instance: string }[]>;
+  /** The instances of a project, or of every project. Rejects with a coded error when the target does not tell. */
+  instances(project: string | undefined): Promise<readonly InstanceName[]>;
+  /** The same with the configuration of each; `bad_request` where instances have none. */
+  configuredInstances(project: string | undefined): Promise<readonly ConfiguredInstance[]>;
   /** Calls `listener` when that changed, or may have; returns how to stop. A target may know no events. */
   watch(listener: (event: TargetEvent) => void): () => void;
   /** Lets go of idle connections and ends those in use. */

@@ -22,10 +22,21 @@ export type AuditedRequest = {
   readonly record: Pick<Job, 'instance' | 'project' | 'path' | 'size' | 'submittedBy'>;
 };
 
+type InstanceName = { readonly project: string; readonly instance: string };
+
+/** Asks the target which instances there are in a project, or in all; rejects with a coded error. */
+export type Instances = {
+  readonly list: (project: string | undefined) => Promise<readonly InstanceName[]>;
+  readonly listConfigured: (
+    project: string | undefined,
+  ) => Promise<readonly (InstanceName & { readonly config: ReadonlyMap<string, string> })[]>;
+};
+
 /** What every route needs. */
 export type AppContext = {
   readonly spool: Spool;
   readonly queue: Queue;
+  readonly instances: Instances;
   readonly stats: HttpStats;
   readonly tokens: TokenKeeper;
   readonly version: string;

@@ -9,6 +9,7 @@ import type { Caller } from './caller.ts';
 import { Connections, defaultConnectionLimits } from './connections.ts';
 import { createEventsRoute } from './events.ts';
 import { getHealth, getInfo, getReady } from './info.ts';
+import { getInstances } from './instances.ts';
 import { cancelJob, getJob, getJobs, retryJob } from './jobs.ts';
 import { MethodError } from './method-error.ts';
 import { createMetrics, getMetrics } from './metrics.ts';
@@ -95,6 +96,9 @@ export function createApp(context: AppContext): App {
       case '/v1/events':
         allow(req, 'GET');
         return getEvents(caller, url, req, res);
+      case '/v1/instances':
+        allow(req, 'GET');
+        return getInstances(context, caller, url, res);
       case '/v1/info':
         allow(req, 'GET');
         return getInfo(context, caller, res);

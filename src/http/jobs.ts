@@ -132,7 +132,7 @@ export function parseId(id: string): number {
 }
 
 /** A name that no instance or project can have is refused: the journal's keys have a largest length. */
-function nameIn(
+export function nameIn(
   params: URLSearchParams,
   name: string,
   problemOf: (text: string) => string | undefined,

@@ -86,6 +86,10 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
   const context: AppContext = {
     spool,
     queue,
+    instances: {
+      list: (project) => target.instances(project),
+      listConfigured: (project) => target.configuredInstances(project),
+    },
     stats: new HttpStats(),
     tokens: new TokenKeeper(stateDir, nowMs, () => undefined),
     version: '0.0.0-test',

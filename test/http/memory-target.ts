@@ -1,5 +1,5 @@
-import type { Delivery, Outcome } from '../../src/delivery/target.ts';
-import { ERRORS, type ErrorCode } from '../../src/errors.ts';
+import type { ConfiguredInstance, Delivery, InstanceName, Outcome } from '../../src/delivery/target.ts';
+import { CodedError, ERRORS, type ErrorCode } from '../../src/errors.ts';
 import type { Deliverer } from '../../src/queue/attempt.ts';
 
 /** What the target does with the next deliveries. */
@@ -10,6 +10,8 @@ export class MemoryTarget implements Deliverer {
   /** By `instance:path`. */
   readonly files = new Map<string, Buffer>();
   readonly deliveries: Delivery[] = [];
+  /** What it says there is; deliveries go anywhere. */
+  known: ConfiguredInstance[] = [];
   #behaviour: Behaviour = 'deliver';
   #held: (() => void)[] = [];
 
@@ -50,6 +52,16 @@ export class MemoryTarget implements Deliverer {
 
   removeTemporary(): Promise<boolean> {
     return Promise.resolve(true);
+  }
+
+  async instances(project: string | undefined): Promise<InstanceName[]> {
+    const found = await this.configuredInstances(project);
+    return found.map(({ project: of, instance }) => ({ project: of, instance }));
+  }
+
+  async configuredInstances(project: string | undefined): Promise<ConfiguredInstance[]> {
+    if (this.#behaviour === 'away') throw new CodedError('target_unreachable', 'Incus is away');
+    return this.known.filter((one) => project === undefined || one.project === project);
   }
 
   probe(): Promise<{ reachable: true } | { reachable: false; reason: string }> {

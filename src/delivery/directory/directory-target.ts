@@ -5,7 +5,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, readdir, stat, unlink } from 'node:fs/promises';
 import { join } from 'node:path';
-import { messageOf, systemCode } from '../../errors.ts';
+import { CodedError, messageOf, systemCode } from '../../errors.ts';
 import { instanceNameProblem } from '../../protocol/names.ts';
 import { Deadline } from '../deadline.ts';
 import { DeliveryError, refusal, transient } from '../failure.ts';
@@ -63,10 +63,18 @@ export class DirectoryTarget implements Target {
 
   async instances(project: string | undefined) {
     if (project !== undefined && project !== PROJECT) return [];
-    const entries = await readdir(this.#path, { withFileTypes: true });
+    const entries = await readdir(this.#path, { withFileTypes: true }).catch((cause: unknown) => {
+      const message = `Cannot read the directory ${this.#path}: ${messageOf(cause)}`;
+      throw new CodedError('target_unreachable', message, { cause });
+    });
     return entries
       .filter((entry) => entry.isDirectory() && instanceNameProblem(entry.name) === undefined)
       .map((entry) => ({ project: PROJECT, instance: entry.name }));
+  }
+
+  configuredInstances(): Promise<never> {
+    const message = `The instances of ${this.description} are directories and have no configuration to choose by; name them, or use a pattern`;
+    return Promise.reject(new CodedError('bad_request', message));
   }
 
   /** Directories tell nothing. */

@@ -5,18 +5,27 @@
  * the process.
  */
 
+import { CodedError } from '../../errors.ts';
 import { Deadline } from '../deadline.ts';
 import { failedOutcome } from '../failure.ts';
-import type { Delivery, Outcome, Reachability, Target, TargetEvent } from '../target.ts';
+import type {
+  ConfiguredInstance,
+  Delivery,
+  InstanceName,
+  Outcome,
+  Reachability,
+  Target,
+  TargetEvent,
+} from '../target.ts';
 import { classify, explain } from './classify.ts';
 import { getFromIncus, openSftpSession } from './connection.ts';
 import { deliverOverSftp } from './deliver.ts';
 import { describeEndpoint, type IncusEndpoint } from './endpoint.ts';
 import { watchLifecycle } from './lifecycle-events.ts';
+import { listConfiguredInstances, listInstances } from './list-instances.ts';
 import { removeOverSftp } from './remove-temporary.ts';
 import { type Lease, SessionPool } from './session-pool.ts';
 
-const LIST_TIMEOUT_MS = 15_000;
 const REMOVE_TIMEOUT_MS = 15_000;
 /** After a lost connection: whether Incus itself is gone shows in milliseconds. */
 const AFTERMATH_PROBE_MS = 2000;
@@ -72,11 +81,12 @@ export class IncusTarget implements Target {
     }
   }
 
-  async instances(project: string | undefined) {
-    const query = project === undefined ? 'all-projects=true' : `project=${encodeURIComponent(project)}`;
-    const urls = await getFromIncus(this.#endpoint, `/1.0/instances?${query}`, LIST_TIMEOUT_MS);
-    if (!Array.isArray(urls)) throw new Error('Cannot read the list of instances: Incus sent no list');
-    return urls.filter((url) => typeof url === 'string').map(parseInstanceUrl);
+  instances(project: string | undefined): Promise<readonly InstanceName[]> {
+    return this.#list(() => listInstances(this.#endpoint, project));
+  }
+
+  configuredInstances(project: string | undefined): Promise<readonly ConfiguredInstance[]> {
+    return this.#list(() => listConfiguredInstances(this.#endpoint, project));
   }
 
   watch(listener: (event: TargetEvent) => void): () => void {
@@ -110,6 +120,20 @@ export class IncusTarget implements Target {
     return failedOutcome(away, reachability.reason, outcome.temporaryLeft);
   }
 
+  /** Incus tells the same whoever asks: a list that does not come says that, and what keeps it. */
+  async #list<T>(ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask();
+    } catch (cause) {
+      const { code } = classify(cause);
+      throw new CodedError(
+        code === 'project_not_found' || code === 'permission_denied' ? code : 'target_unreachable',
+        `Incus does not tell its instances: ${this.#explain(cause)}`,
+        { cause },
+      );
+    }
+  }
+
   #explain(error: unknown): string {
     return explain(error, this.#endpoint.kind === 'unix' ? this.#endpoint.socketPath : undefined);
   }
@@ -117,13 +141,4 @@ export class IncusTarget implements Target {
 
 function isUntrusted(server: unknown): boolean {
   return typeof server === 'object' && server !== null && 'auth' in server && server.auth === 'untrusted';
-}
-
-/** `/1.0/instances/NAME?project=PROJECT`; no project means `default`. */
-function parseInstanceUrl(url: string): { project: string; instance: string } {
-  const { pathname, searchParams } = new URL(url, 'http://incus');
-  return {
-    project: searchParams.get('project') ?? 'default',
-    instance: decodeURIComponent(pathname.slice(pathname.lastIndexOf('/') + 1)),
-  };
 }

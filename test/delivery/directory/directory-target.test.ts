@@ -253,6 +253,9 @@ describe('DirectoryTarget', () => {
     assert.deepEqual(names.toSorted(), ['c1', 'c2']);
     assert.deepEqual(await target.instances('default'), await target.instances(undefined));
     assert.deepEqual(await target.instances('shop'), []);
+    await assert.rejects(target.configuredInstances(), { code: 'bad_request', message: /no configuration/ });
+    fs.rmSync(join(directory, 'instances'), { recursive: true });
+    await assert.rejects(target.instances(undefined), { code: 'target_unreachable' });
   });
 
   it('deliver() counts as delivered when it is told to stop while the file is put into place', async () => {

@@ -32,6 +32,18 @@ describe('IncusTarget', () => {
     assert.deepEqual((await world.target.instances(undefined)).length, 2);
   });
 
+  it('instances() says that Incus does not answer', async () => {
+    const { fake, target } = world;
+    fake.faults.apiError = { status: 503, message: 'Shutting down' };
+    await assert.rejects(target.instances('default'), {
+      code: 'target_unreachable',
+      message: /^Incus does not tell its instances: .*Shutting down/,
+    });
+    fake.faults.apiError = undefined;
+    await fake.goAway('goes');
+    await assert.rejects(target.configuredInstances('default'), { code: 'target_unreachable' });
+  });
+
   it('removeTemporary() is false when that could not be told', async () => {
     const { fake, target, host } = world;
     fs.writeFileSync(host('/opt/left'), '');
