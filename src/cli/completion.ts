@@ -12,7 +12,7 @@ const OPERANDS: Readonly<Record<string, Operand>> = {
   show: { jobsIn: [] },
   wait: { jobsIn: ['queued', 'delivering', 'deferred'] },
   cancel: { jobsIn: ['queued', 'delivering', 'deferred'] },
-  retry: { jobsIn: ['failed', 'cancelled'] },
+  retry: { jobsIn: ['failed', 'deferred'] },
   remote: 'remote',
   completion: 'shell',
   help: 'command',

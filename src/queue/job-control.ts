@@ -1,6 +1,6 @@
 /** What a user may do with a job: cancel it, have it tried again. */
 import { CodedError } from '../errors.ts';
-import { isFinished, type Job } from '../protocol/job.ts';
+import { isFinished, type Job, type JobState } from '../protocol/job.ts';
 import { encodeJobId } from '../protocol/job-id.ts';
 import { pathKeys } from '../protocol/path-key.ts';
 import type { JobRecord } from '../spool/job-record.ts';
@@ -68,7 +68,7 @@ export async function retryJob(parts: ControlParts, sequence: number): Promise<J
     const id = encodeJobId(sequence);
     throw new CodedError(
       'conflict',
-      `Job ${id} cannot be retried: a later file was already delivered to its path`,
+      `Job ${id} cannot be retried: a later file was already delivered to its path; push it again if it is the one you want`,
     );
   }
   const next: JobRecord = {
@@ -97,9 +97,18 @@ function readJob(spool: Spool, sequence: number): JobRecord {
   return record;
 }
 
-function conflict(record: JobRecord, what: string): CodedError {
-  return new CodedError(
-    'conflict',
-    `Job ${encodeJobId(record.sequence)} is ${record.state} and cannot be ${what}`,
-  );
+const WHY_NOT: Readonly<Record<JobState, string>> = {
+  queued: 'it is queued; wait for its turn',
+  delivering: 'it is being delivered; wait for the end of that',
+  deferred: 'it is about to be tried again; wait for that',
+  delivered: 'it is delivered; push the file again to have it delivered once more',
+  failed: 'it has failed; there is nothing left to do',
+  cancelled: 'it was cancelled, and its file is not kept; push the file again',
+};
+
+function conflict(record: JobRecord, what: 'cancelled' | 'retried'): CodedError {
+  const { state, sequence } = record;
+  const isOver = what === 'cancelled' && state !== 'failed' && isFinished(state);
+  const why = isOver ? `it is ${state}; there is nothing left to do` : WHY_NOT[state];
+  return new CodedError('conflict', `Job ${encodeJobId(sequence)} cannot be ${what}: ${why}`);
 }

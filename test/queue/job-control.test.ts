@@ -167,7 +167,7 @@ test('retryJob() refuses what runs, waits or is done, and what would replace a l
   await refuses(made.queue.retry(later), 'conflict');
   await assert.rejects(made.queue.retry(running), {
     code: 'conflict',
-    message: `Job ${encodeJobId(running)} cannot be retried: a later file was already delivered to its path`,
+    message: `Job ${encodeJobId(running)} cannot be retried: a later file was already delivered to its path; push it again if it is the one you want`,
   });
 });
 
