@@ -3,13 +3,17 @@ import type { Job } from '../protocol/job.ts';
 import { printable } from './output.ts';
 import { describeSize } from './transfer.ts';
 
-/** Where a job's file is or will be, or the directory that its archive is unpacked into: `INSTANCE:/path`. */
-export function destinationOf(
-  job: Pick<Job, 'instance' | 'path' | 'sourceName' | 'extract'> & { readonly deliveredPath?: string | null },
-): string {
-  if (job.extract === 'tar') return formatDestination(job);
-  const path = job.deliveredPath ?? (job.path.endsWith('/') ? job.path + job.sourceName : job.path);
-  return formatDestination({ instance: job.instance, path });
+type Destined = Pick<Job, 'path' | 'sourceName' | 'extract'> & { readonly deliveredPath?: string | null };
+
+/** Where a job's file is or will be in its instance, or the directory that its archive is unpacked into. */
+export function pathOf(job: Destined): string {
+  if (job.extract === 'tar') return job.path;
+  return job.deliveredPath ?? (job.path.endsWith('/') ? job.path + job.sourceName : job.path);
+}
+
+/** The same with the instance: `INSTANCE:/path`. */
+export function destinationOf(job: Destined & Pick<Job, 'instance'>): string {
+  return formatDestination({ instance: job.instance, path: pathOf(job) });
 }
 
 /** One line for a job: id, state and destination first, divided by one blank each. */

@@ -1,53 +1,46 @@
 import { formatDuration } from '../base/duration.ts';
 import { formatSize } from '../base/size.ts';
 import type { Job } from '../protocol/job.ts';
-import { displayWidth, padEnd, truncateEnd, truncateStart } from './display-width.ts';
-import { destinationOf } from './job-line.ts';
+import { type Column, formatColumns } from './columns.ts';
+import { pathOf } from './job-line.ts';
 import { printable } from './output.ts';
 import type { Paint } from './printer.ts';
 import { formatCount, formatFiles } from './transfer.ts';
 
-const HEADINGS = ['ID', 'AGE', 'STATE', 'DESTINATION', 'SIZE', 'TRIES', 'REASON'] as const;
+const COLUMNS: readonly Column[] = [
+  { heading: 'ID' },
+  { heading: 'AGE', right: true, goes: 4 },
+  { heading: 'STATE' },
+  { heading: 'INSTANCE', cut: 'end', shrinks: { turn: 3, least: 8 } },
+  { heading: 'PATH', cut: 'start', shrinks: { turn: 2, least: 12 } },
+  { heading: 'SIZE', right: true, goes: 2 },
+  { heading: 'TRIES', right: true, goes: 1 },
+  { heading: 'REASON', cut: 'end', shrinks: { turn: 1, least: 14 }, goes: 3 },
+];
 const STATE = 2;
-const DESTINATION = 3;
-const REASON = 6;
-const LEAST_DESTINATION = 16;
-const GAP = 2;
 
-/** A table of jobs with a heading. With `columns` no line is wider: the reason gives way first, then the destination. */
+/** A table of jobs with a heading. With `columns` no line is wider: the reason gives way first, then the path. */
 export function formatJobTable(
   jobs: readonly Job[],
   paint: Paint,
   nowMs: number,
   columns: number | undefined,
 ): string[] {
-  const rows = [HEADINGS.slice(), ...jobs.map((job) => cells(job, nowMs))];
-  const widths = HEADINGS.map((_, index) => Math.max(...rows.map((row) => displayWidth(row[index] ?? ''))));
-  if (columns !== undefined) fit(widths, columns);
-  return rows.map((row, rowIndex) => {
-    const texts = row.map((text, index) => {
-      const width = widths[index] ?? 0;
-      const cut = index === DESTINATION ? truncateStart(text, width) : truncateEnd(text, width);
-      const padded = index === REASON ? cut : padEnd(cut, width);
-      const job = jobs[rowIndex - 1];
-      if (job === undefined) return paint.strong(padded);
-      return index === STATE ? paint.state(job.state, padded) : padded;
-    });
-    const line = texts.filter((_, index) => (widths[index] ?? 0) > 0).join(' '.repeat(GAP));
-    return line.trimEnd();
-  });
-}
-
-function cells(job: Job, nowMs: number): string[] {
-  return [
+  const rows = jobs.map((job) => [
     job.id,
     formatDuration(nowMs - job.createdAt),
     job.state,
-    printable(destinationOf(job)),
+    printable(job.instance),
+    printable(pathOf(job)),
     formatSize(job.size),
     `${job.attempts}/${job.maxAttempts}`,
     printable(reasonOf(job, nowMs)),
-  ];
+  ]);
+  return formatColumns(COLUMNS, rows, columns, (text, row, column) => {
+    const job = jobs[row - 1];
+    if (job === undefined) return paint.strong(text);
+    return column === STATE ? paint.state(job.state, text) : text;
+  });
 }
 
 function reasonOf(job: Job, nowMs: number): string {
@@ -59,20 +52,4 @@ function reasonOf(job: Job, nowMs: number): string {
   if (job.error === null || job.state === 'delivered') return '';
   const next = job.nextAttemptAt === null ? '' : `in ${formatDuration(job.nextAttemptAt - nowMs)}: `;
   return `${next}${job.error.code}: ${job.error.message}`;
-}
-
-function fit(widths: number[], columns: number): void {
-  const excess = (): number =>
-    widths.reduce((sum, width) => sum + width + (width > 0 ? GAP : 0), 0) - GAP - (columns - 1);
-  const shrink = (index: number, least: number): void => {
-    widths[index] = Math.max(
-      Math.min(least, widths[index] ?? 0),
-      (widths[index] ?? 0) - Math.max(0, excess()),
-    );
-  };
-  shrink(REASON, 12);
-  shrink(DESTINATION, LEAST_DESTINATION);
-  // On a very narrow terminal whole columns go: reason, tries, size, age.
-  for (const index of [REASON, 5, 4, 1]) if (excess() > 0) widths[index] = 0;
-  shrink(DESTINATION, 4);
 }

@@ -16,14 +16,13 @@ export type JobsOptions = {
   readonly watch?: boolean;
 };
 
-const REDRAW_MS = 1000;
-
-/** `jobs`: a table, newest first; with `--watch` again and again until Ctrl-C. */
+/** `jobs`: a table, newest first; with `--watch` a live screen. */
 export async function runJobs(options: JobsOptions, flags: GlobalFlags): Promise<number> {
   const output = createOutput(flags);
   const { state, instance, limit } = options;
+  const { TERM } = process.env;
   const query = { state, instance, limit, project: projectOf(flags) };
-  if (options.watch === true && (flags.json || flags.quiet || !canDraw(process.stdout, {}))) {
+  if (options.watch === true && (flags.json || flags.quiet || !canDraw(process.stdout, { TERM }))) {
     throw new CodedError('usage', '--watch needs a terminal, and neither --json nor --quiet');
   }
   const connection = await connect(flags);
@@ -31,7 +30,7 @@ export async function runJobs(options: JobsOptions, flags: GlobalFlags): Promise
   try {
     if (options.watch === true) {
       const { watchJobs } = await import('./watch-jobs.ts');
-      return await watchJobs(connection, query, flags, signal, REDRAW_MS);
+      return await watchJobs(connection, query, flags, signal);
     }
     if (flags.json || flags.quiet) {
       for await (const job of listJobs(connection, query, { signal })) {

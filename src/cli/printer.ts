@@ -9,6 +9,8 @@ export type Paint = {
   faint(text: string): string;
   bad(text: string): string;
   good(text: string): string;
+  /** The line that the keys act on; told apart without colours, too. */
+  chosen(text: string): string;
 };
 
 /** Colours, or none. */
@@ -28,6 +30,7 @@ export function createPaint(color: boolean): Paint {
     faint: chalk.dim,
     bad: chalk.red,
     good: chalk.green,
+    chosen: color ? chalk.inverse : (text) => `${INVERSE}${text}${NOT_INVERSE}`,
   };
 }
 
@@ -42,6 +45,8 @@ export type LiveArea = {
 /** What to show on a terminal of that size: lines no wider than `columns`, none when there is nothing to show. */
 export type Lines = (columns: number, rows: number) => readonly string[];
 
+const INVERSE = '\u001b[7m';
+const NOT_INVERSE = '\u001b[27m';
 const SPINNER_COLUMNS = 2;
 const FRAME_MS = 100;
 const WRAP_OFF = '\u001b[?7l';

@@ -66,7 +66,7 @@ export function createProgram(finish: (exitStatus: number) => void): Command {
     .addOption(new Option('--state <state>', 'only jobs in this state').choices(JOB_STATES))
     .option('--instance <name>', 'only jobs for this instance')
     .option('--limit <n>', 'at most so many', parseCount(1), 50)
-    .option('--watch', 'redraw the list as it changes')
+    .option('--watch', 'show the queue live, with keys to cancel and retry')
     .action(async (_options: unknown, command: Command) => {
       const { runJobs } = await import('./jobs.ts');
       finish(await runJobs(command.opts(), globalFlags(command)));
@@ -93,7 +93,7 @@ export function createProgram(finish: (exitStatus: number) => void): Command {
     },
   );
 
-  add('retry <id...>', 'queue failed or cancelled jobs again').action(
+  add('retry <id...>', 'queue failed jobs again, and let deferred ones try at once').action(
     async (ids: string[], _options: unknown, command: Command) => {
       const { runRetry } = await import('./retry.ts');
       finish(await runRetry(ids, globalFlags(command)));

@@ -1,102 +1,165 @@
-import { setTimeout as sleep } from 'node:timers/promises';
-import type { Connection } from '../client/connection.ts';
-import { type JobQuery, listJobs } from '../client/jobs.ts';
+import { addressOf, type Connection } from '../client/connection.ts';
+import type { DaemonInfo } from '../client/info.ts';
+import { cancelJob, type JobQuery, retryJob } from '../client/jobs.ts';
 import { CodedError, messageOf } from '../errors.ts';
-import type { Job } from '../protocol/job.ts';
+import { isFinished } from '../protocol/job.ts';
+import { advise } from './advice.ts';
 import { wantsColor } from './color.ts';
 import type { GlobalFlags } from './context.ts';
-import { truncateEnd } from './display-width.ts';
-import { formatJobTable } from './job-table.ts';
+import { followQueue, loadQueue } from './follow-queue.ts';
+import { destinationOf } from './job-line.ts';
+import { type Key, watchKeys } from './keys.ts';
 import { createPaint } from './printer.ts';
+import { openScreen } from './screen.ts';
+import { layOutWatch } from './watch-lines.ts';
+import { WatchedJobs } from './watched-jobs.ts';
 
-const ENTER = '\u001b[?1049h\u001b[?25l';
-const LEAVE = '\u001b[?25h\u001b[?1049l';
-const HOME = '\u001b[H';
-const ERASE_LINE = '\u001b[K';
-const ERASE_BELOW = '\u001b[J';
+/** Events may come by the thousand; nobody reads faster than this. */
+const LEAST_REDRAW_MS = 100;
+/** Ages and countdowns go on by themselves. */
+const REDRAW_MS = 1000;
+/** How long the answer to a key stands. */
+const ANSWER_MS = 5000;
 
-/** Shows the list on a screen of its own until `q` is pressed, which resolves to 0, or the signal fires, which rejects. */
+/** Shows the queue on a screen of its own until `q` is pressed, which resolves to 0, or the signal fires, which rejects. */
 export async function watchJobs(
   connection: Connection,
   query: JobQuery,
   flags: GlobalFlags,
   interruption: AbortSignal,
-  everyMs: number,
 ): Promise<number> {
-  const keys = watchKeys();
-  const signal = AbortSignal.any([interruption, keys.quit]);
-  const out = process.stdout;
-  const paint = createPaint(wantsColor(flags.color, out, process.env));
-  let jobs: Job[] = [];
-  let trouble = '';
-  const draw = (): void => {
-    const columns = out.columns || 80;
-    const rows = out.rows || 24;
-    const table = formatJobTable(jobs, paint, Date.now(), columns).slice(0, rows - 2);
-    const foot = truncateEnd(
-      trouble || `${jobs.length} jobs, ${new Date().toISOString()}, q leaves`,
-      columns - 1,
-    );
-    const lines = [...table, paint.faint(foot)];
-    out.write(HOME + lines.map((line) => line + ERASE_LINE).join('\r\n') + ERASE_BELOW);
+  const left = new AbortController();
+  const signal = AbortSignal.any([interruption, left.signal]);
+  const jobs = new WatchedJobs(query, Date.now());
+  // Before the screen is taken, so that an error stands where errors do.
+  await loadQueue(connection, query, jobs, signal);
+
+  const paint = createPaint(wantsColor(flags.color, process.stdout, process.env));
+  const address = addressOf(connection);
+  let info: DaemonInfo | undefined;
+  let trouble: string | undefined;
+  let chosen: string | undefined;
+  let above = 0;
+  let jobRows = 1;
+  let answer: { readonly text: string; readonly untilMs: number } | undefined;
+  /** The job that is cancelled if the next key is `y`. */
+  let asked: string | undefined;
+
+  const list = () => jobs.sorted(Date.now(), query.state);
+
+  /** The chosen job stays on the screen wherever it goes; when it is gone the one in its place is chosen. */
+  let chosenAt = 0;
+  const follow = (): void => {
+    const sorted = list();
+    const at = sorted.findIndex(({ id }) => id === chosen);
+    choose(at === -1 ? chosenAt : at, sorted);
   };
-  out.write(ENTER);
-  out.on('resize', draw);
-  try {
-    while (!signal.aborted) {
-      try {
-        const next: Job[] = [];
-        for await (const job of listJobs(
-          connection,
-          { ...query, limit: Math.min(query.limit ?? 50, out.rows || 24) },
-          { signal },
-        )) {
-          next.push(job);
-        }
-        jobs = next;
-        trouble = '';
-      } catch (error) {
-        if (signal.aborted) break;
-        if (!(error instanceof CodedError) || error.code !== 'daemon_unreachable') throw error;
-        trouble = messageOf(error);
-      }
-      draw();
-      await sleep(everyMs, undefined, { signal }).catch(() => undefined);
+  const choose = (index: number, sorted = list()): void => {
+    chosenAt = Math.max(0, Math.min(index, sorted.length - 1));
+    chosen = sorted[chosenAt]?.id;
+    above = Math.max(0, Math.min(above, chosenAt, sorted.length - jobRows));
+    above = Math.max(above, chosenAt - jobRows + 1);
+  };
+
+  const screen = openScreen(process.stdout, (size) => {
+    const nowMs = Date.now();
+    if (answer !== undefined && answer.untilMs < nowMs) answer = undefined;
+    const question = asked === undefined ? undefined : questionOf(asked);
+    const draw = () => {
+      follow();
+      const foot = question ?? answer?.text;
+      const watched = { address, jobs, info, state: query.state, chosen, above, foot, trouble };
+      return layOutWatch(watched, size, paint, nowMs);
+    };
+    let drawn = draw();
+    if (drawn.jobRows !== jobRows) {
+      jobRows = drawn.jobRows;
+      drawn = draw();
     }
+    return drawn.lines;
+  });
+
+  const questionOf = (id: string): string => {
+    const job = jobs.get(id);
+    return `Cancel ${id}${job === undefined ? '' : ` ${destinationOf(job)}`}? y/n`;
+  };
+  const say = (text: string): void => {
+    answer = { text, untilMs: Date.now() + ANSWER_MS };
+    screen.draw();
+  };
+  const act = async (id: string, change: typeof cancelJob): Promise<void> => {
+    try {
+      const job = await change(connection, id, { signal });
+      jobs.update(job, Date.now());
+      say(`${id} ${job.state}`);
+    } catch (error) {
+      if (signal.aborted) return;
+      say(error instanceof CodedError ? advise(error.code, error.message) : messageOf(error));
+    }
+  };
+
+  const onKey = (key: Key): void => {
+    if (key === 'interrupt') left.abort(new CodedError('interrupted'));
+    else if (asked !== undefined) {
+      const id = asked;
+      asked = undefined;
+      if (key === 'y' || key === 'Y') void act(id, cancelJob);
+    } else press(key);
+    screen.draw();
+  };
+  const press = (key: Key): void => {
+    answer = undefined;
+    if (key === 'q' || key === 'Q') left.abort();
+    else if (key === 'up' || key === 'k') choose(chosenAt - 1);
+    else if (key === 'down' || key === 'j') choose(chosenAt + 1);
+    else if (key === 'page-up') choose(chosenAt - jobRows);
+    else if (key === 'page-down') choose(chosenAt + jobRows);
+    else if (key === 'home' || key === 'g') choose(0);
+    else if (key === 'end' || key === 'G') choose(Number.MAX_SAFE_INTEGER);
+    else if (key === 'c' && chosen !== undefined) {
+      const job = jobs.get(chosen);
+      if (job !== undefined && isFinished(job.state)) say(`${chosen} is over already: ${job.state}`);
+      else asked = chosen;
+    } else if (key === 'r' && chosen !== undefined) void act(chosen, retryJob);
+  };
+
+  let drawnAtMs = 0;
+  let soon: NodeJS.Timeout | undefined;
+  const drawNow = (): void => {
+    clearTimeout(soon);
+    soon = undefined;
+    drawnAtMs = Date.now();
+    screen.draw();
+  };
+  const drawSoon = (): void => {
+    soon ??= setTimeout(drawNow, Math.max(0, drawnAtMs + LEAST_REDRAW_MS - Date.now()));
+  };
+  const timer = setInterval(drawNow, REDRAW_MS);
+  const keys = watchKeys(onKey);
+  try {
+    drawNow();
+    await followQueue(connection, query, jobs, {
+      signal,
+      onJobs: drawSoon,
+      onInfo: (told) => {
+        info = told;
+        drawSoon();
+      },
+      onTrouble: (why) => {
+        trouble = why === undefined ? undefined : advise(why.code, why.message);
+        drawSoon();
+      },
+    });
+    return 0;
+  } catch (error) {
+    if (!signal.aborted) throw error;
     interruption.throwIfAborted();
-    if (keys.interrupted()) throw new CodedError('interrupted');
+    if (left.signal.reason instanceof CodedError) throw left.signal.reason;
     return 0;
   } finally {
+    clearInterval(timer);
+    clearTimeout(soon);
     keys.stop();
-    out.off('resize', draw);
-    out.write(LEAVE);
+    screen.close();
   }
-}
-
-const CTRL_C = '\u0003';
-
-/** Single keys, where standard input is a terminal. They come unechoed, and Ctrl-C comes as a key too. */
-function watchKeys(): { readonly quit: AbortSignal; interrupted(): boolean; stop(): void } {
-  const controller = new AbortController();
-  const { stdin } = process;
-  let interrupted = false;
-  const press = (key: Buffer): void => {
-    const text = key.toString();
-    interrupted = text.includes(CTRL_C);
-    if (interrupted || /[qQ]/.test(text)) controller.abort();
-  };
-  if (stdin.isTTY) {
-    stdin.setRawMode(true);
-    stdin.on('data', press);
-  }
-  return {
-    quit: controller.signal,
-    interrupted: () => interrupted,
-    stop: () => {
-      if (!stdin.isTTY) return;
-      stdin.off('data', press);
-      stdin.setRawMode(false);
-      stdin.pause();
-    },
-  };
 }

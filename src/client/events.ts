@@ -10,6 +10,8 @@ const BACK_OFF = { minDelayMs: 250, maxDelayMs: 5000 };
 
 export type JobEvent =
   | { readonly type: 'job'; readonly job: Job }
+  /** The connection stands, for the first time or again: what is asked for from now on misses no change. */
+  | { readonly type: 'open' }
   /** Changes were missed: what is known of jobs has to be asked for anew. */
   | { readonly type: 'reset' };
 
@@ -38,6 +40,7 @@ export async function* watchEvents(
         endless: true,
       });
       answer.body.setEncoding('utf8');
+      yield { type: 'open' };
       for await (const text of answer.body) {
         failures = 0;
         for (const event of parser.push(text as string)) {

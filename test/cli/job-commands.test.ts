@@ -28,8 +28,8 @@ async function push(instance = 'web'): Promise<string> {
 test('jobs lists the newest first, as table, ids or objects', async () => {
   const [a, b] = [await push(), await push('db')];
   const table = (await i('jobs')).stdout.trimEnd().split('\n');
-  assert.match(table[0] ?? '', /^ID +AGE +STATE +DESTINATION +SIZE +TRIES +REASON$/);
-  assert.match(table[1] ?? '', new RegExp(`^${b} +\\S+s +queued +db:/tmp/file +5 B +0/10$`));
+  assert.match(table[0] ?? '', /^ID +AGE +STATE +INSTANCE +PATH +SIZE +TRIES +REASON$/);
+  assert.match(table[1] ?? '', new RegExp(`^${b} +\\S+s +queued +db +/tmp/file +5 B +0/10$`));
   assert.match(table[2] ?? '', new RegExp(`^${a} `));
   assert.equal((await i('jobs', '-q')).stdout, `${b}\n${a}\n`);
   const objects = (await i('--json', 'jobs')).stdout

@@ -245,24 +245,3 @@ test('jobs fits its table into the terminal', onTmux, async () => {
     await tmux('kill-server');
   }
 });
-
-test('jobs --watch redraws, and leaves the screen as it was', onTmux, async () => {
-  const { stdout } = await client.run(['push', '-q', join(client.directory, 'one.bin'), 'web:/x'], {
-    env: { INCUS_UPLOAD_URL: daemon.url },
-  });
-  await openTerminal(80);
-  for (const [key, status] of [
-    ['q', 0],
-    ['C-c', 130],
-  ] as const) {
-    daemon.update(stdout.trim(), { state: 'queued' });
-    await type('i jobs --watch; echo "status $?"');
-    await screenWith(/web:\/x[\s\S]*q leaves/);
-    daemon.update(stdout.trim(), { state: 'delivering', attempts: 1 });
-    await screenWith(/delivering[\s\S]*q leaves/);
-    await tmux('send-keys', key);
-    const text = await screenWith(new RegExp(`^status ${status}`, 'm'));
-    assert.doesNotMatch(text, /q leaves/);
-    assert.match(await tmux('display', '-p', '#{cursor_flag}'), /1/);
-  }
-});
