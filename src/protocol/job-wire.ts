@@ -1,6 +1,7 @@
 /** The job on the wire (snake_case JSON, RFC 3339 UTC times, unknown values null) and back. */
 import { z } from 'zod';
 import { ERRORS, type ErrorCode, isErrorCode } from '../errors.ts';
+import { type BatchId, decodeBatchId } from './batch-id.ts';
 import type { Attempt, Job, JobError } from './job.ts';
 import { JOB_STATES } from './job.ts';
 import { decodeJobId, type JobId } from './job-id.ts';
@@ -42,6 +43,7 @@ export function encodeJob(job: Job): WireJob {
     extract: job.extract ?? null,
     files_total: job.filesTotal ?? null,
     files_done: job.filesDone ?? null,
+    batch: job.batch ?? null,
   };
 }
 
@@ -78,6 +80,11 @@ const wireJob = z.object({
   extract: z.literal('tar').nullable().default(null),
   files_total: z.number().int().nonnegative().nullable().default(null),
   files_done: z.number().int().nonnegative().nullable().default(null),
+  batch: z
+    .string()
+    .refine((text) => decodeBatchId(text) !== undefined, 'expected a batch id')
+    .nullable()
+    .default(null),
 });
 
 export type WireJob = z.input<typeof wireJob>;
@@ -119,6 +126,7 @@ export function decodeJob(json: unknown): Job {
     extract: wire.extract,
     filesTotal: wire.files_total,
     filesDone: wire.files_done,
+    batch: wire.batch as BatchId | null,
   };
 }
 

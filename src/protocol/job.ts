@@ -11,6 +11,7 @@
  * just before is `queued` once more, since the instance may have lost the file.
  */
 import type { ErrorCode } from '../errors.ts';
+import type { BatchId } from './batch-id.ts';
 import type { JobId } from './job-id.ts';
 
 export const JOB_STATES = ['queued', 'delivering', 'deferred', 'delivered', 'failed', 'cancelled'] as const;
@@ -90,6 +91,8 @@ export type Job = JobDestination & {
   /** Files of the archive, once they are counted, and those that are in the instance. */
   readonly filesTotal?: number | null;
   readonly filesDone?: number | null;
+  /** The batch it belongs to; null for a job of its own. */
+  readonly batch?: BatchId | null;
 };
 
 /** Lane of a job: everything for one instance of one project. */

@@ -4,7 +4,15 @@ import type { Draft } from './spool.ts';
 /** The record of a job that is accepted now. */
 export function createRecord(
   draft: Draft,
-  about: { sequence: number; nowMs: number; size: number; payloadFile: number; maxAttempts: number },
+  about: {
+    sequence: number;
+    nowMs: number;
+    size: number;
+    payloadFile: number;
+    maxAttempts: number;
+    /** The batch that the job joins; the first job of one begins it. */
+    batch?: number | undefined;
+  },
 ): JobRecord {
   return {
     sequence: about.sequence,
@@ -34,6 +42,8 @@ export function createRecord(
     idempotencyKey: draft.idempotencyKey,
     extract: draft.extract ?? null,
     filesTotal: draft.filesTotal ?? null,
+    batch: about.batch ?? (draft.batch === undefined ? null : about.sequence),
+    batchRequest: draft.idempotencyKey === null ? null : (draft.batch?.request ?? null),
   };
 }
 

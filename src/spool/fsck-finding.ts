@@ -10,6 +10,7 @@ export type FindingKind =
   | 'path_entry'
   | 'key_entry'
   | 'linger_entry'
+  | 'batch_entry'
   | 'payload_missing'
   | 'payload_damaged'
   | 'orphan_payload'
@@ -45,4 +46,14 @@ export type FsckContext = {
   readonly knownFiles: Set<number>;
   /** Keys of `keys` and `paths` that the repair of a record writes anew, so that nothing else may touch them. */
   readonly rewritten: Set<string | number>;
+  /** The batch of each job that the journal says needs its payload. */
+  readonly batchOf: ReadonlyMap<number, number>;
+  /** Batches whose payload a job needs; filled by the check of the records. */
+  readonly neededBatches: Set<number>;
+  /** Batches whose entry the repair writes anew. */
+  readonly rewrittenBatches: Set<number>;
+  /** SHA-256 of payload files that were read, by their numbers. */
+  readonly digests: Map<number, string>;
+  /** Batches whose payload has been put aside. */
+  readonly batchesAside: Set<number>;
 };

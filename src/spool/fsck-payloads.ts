@@ -4,12 +4,14 @@ import { createReadStream } from 'node:fs';
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ERRORS, systemCode } from '../errors.ts';
-import { isFinished } from '../protocol/job.ts';
+import { encodeBatchId } from '../protocol/batch-id.ts';
 import { encodeJobId } from '../protocol/job-id.ts';
 import type { Finding, FsckContext } from './fsck-finding.ts';
+import { mayHavePayload, needsPayload } from './fsck-needs.ts';
 import type { JobRecord } from './job-record.ts';
 import { prepareJob } from './job-tables.ts';
 import { parsePayloadName, payloadName } from './recovery.ts';
+import { HEAD_BYTES } from './shared-payloads.ts';
 
 type Damage = { readonly kind: 'payload_missing' | 'payload_damaged'; readonly message: string };
 
@@ -49,7 +51,9 @@ export async function* checkOrphans(context: FsckContext, seen: () => void): Asy
   for (const sequence of journal.payloads.getKeys({ start: 0 })) {
     const record = read(sequence);
     if (record === 'unreadable') continue;
-    if (record !== 'missing' && record.payloadFile === 0 && mayHavePayload(context, record)) continue;
+    if (record !== 'missing' && record.payloadFile === 0 && record.batch === null) {
+      if (mayHavePayload(context, record)) continue;
+    }
     const id = encodeJobId(sequence);
     yield {
       kind: 'orphan_payload',
@@ -65,17 +69,13 @@ export async function* checkOrphans(context: FsckContext, seen: () => void): Asy
   }
 }
 
-function mayHavePayload({ lingering }: FsckContext, { state, sequence }: JobRecord): boolean {
-  return !isFinished(state) || state === 'failed' || (state === 'delivered' && lingering.has(sequence));
+function inlineOf({ journal }: FsckContext, { sequence, batch }: JobRecord): Buffer | undefined {
+  if (batch === null) return journal.payloads.get(sequence);
+  return journal.batches.get([batch, 0])?.subarray(HEAD_BYTES);
 }
 
-function needsPayload(context: FsckContext, record: JobRecord): boolean {
-  const isKnownLost = record.state === 'failed' && record.error?.code === 'payload_lost';
-  return mayHavePayload(context, record) && !isKnownLost;
-}
-
-function inlineDamage({ journal }: FsckContext, record: JobRecord): Damage | undefined {
-  const bytes = journal.payloads.get(record.sequence);
+function inlineDamage(context: FsckContext, record: JobRecord): Damage | undefined {
+  const bytes = inlineOf(context, record);
   if (bytes === undefined) {
     return { kind: 'payload_missing', message: 'The payload of the job is missing from the journal' };
   }
@@ -85,9 +85,20 @@ function inlineDamage({ journal }: FsckContext, record: JobRecord): Damage | und
   );
 }
 
-async function fileDamage({ directory }: FsckContext, record: JobRecord): Promise<Damage | undefined> {
+/** The digest of a file that several jobs share is computed once. */
+async function digestOf(context: FsckContext, payloadFile: number, path: string): Promise<string> {
+  const known = context.digests.get(payloadFile);
+  if (known !== undefined) return known;
+  const hash = createHash('sha256');
+  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
+  const digest = hash.digest('hex');
+  context.digests.set(payloadFile, digest);
+  return digest;
+}
+
+async function fileDamage(context: FsckContext, record: JobRecord): Promise<Damage | undefined> {
   const name = payloadName(record.payloadFile);
-  const path = join(directory, name);
+  const path = join(context.directory, name);
   let sizeBytes: number;
   try {
     sizeBytes = (await stat(path)).size;
@@ -97,9 +108,8 @@ async function fileDamage({ directory }: FsckContext, record: JobRecord): Promis
   }
   const damage = sizeDamage(record, sizeBytes);
   if (damage !== undefined || record.sha256 === null) return damage;
-  const hash = createHash('sha256');
-  for await (const chunk of createReadStream(path, { highWaterMark: 1 << 20 })) hash.update(chunk as Buffer);
-  return digestDamage(record, () => hash.digest('hex'));
+  const digest = await digestOf(context, record.payloadFile, path);
+  return digestDamage(record, () => digest);
 }
 
 function sizeDamage({ size }: JobRecord, sizeBytes: number): Damage | undefined {
@@ -120,21 +130,36 @@ function digestDamage({ sha256 }: JobRecord, digest: () => string): Damage | und
   };
 }
 
-async function setAside({ journal, directory, lost }: FsckContext, record: JobRecord): Promise<void> {
-  const name = `${encodeJobId(record.sequence)}.payload`;
-  if (record.payloadFile !== 0) await lost.move(join(directory, payloadName(record.payloadFile)), name);
+async function setAside(context: FsckContext, record: JobRecord): Promise<void> {
+  const { directory, lost, batchesAside } = context;
+  const { batch, sequence, payloadFile } = record;
+  const name = `${batch === null ? encodeJobId(sequence) : encodeBatchId(batch)}.payload`;
+  if (batch !== null && batchesAside.has(batch)) return;
+  if (batch !== null) batchesAside.add(batch);
+  if (payloadFile !== 0) await lost.move(join(directory, payloadName(payloadFile)), name);
   else {
-    const bytes = journal.payloads.get(record.sequence);
+    const bytes = inlineOf(context, record);
     if (bytes !== undefined) await lost.keep(name, Buffer.from(bytes));
   }
 }
 
-function dropLinger({ journal }: FsckContext, { sequence, payloadFile }: JobRecord): void {
+function dropLinger(context: FsckContext, record: JobRecord): void {
+  const { journal } = context;
+  const { sequence, payloadFile } = record;
   for (const key of journal.linger.getKeys({})) if (key[1] === sequence) void journal.linger.remove(key);
   if (payloadFile === 0) void journal.payloads.remove(sequence);
+  forgetShared(context, record);
 }
 
-function failJob({ journal, nowMs }: FsckContext, record: JobRecord, message: string): () => void {
+/** What is wrong with a payload is so for every job of the batch that needs it, so its entry goes too. */
+function forgetShared({ journal }: FsckContext, { batch, sequence }: JobRecord): void {
+  if (batch === null) return;
+  void journal.batches.remove([batch, sequence]);
+  void journal.batches.remove([batch, 0]);
+}
+
+function failJob(context: FsckContext, record: JobRecord, message: string): () => void {
+  const { journal, nowMs } = context;
   const error = { code: 'payload_lost', message, retryable: ERRORS.payload_lost.retryable } as const;
   const putJob = prepareJob(journal, record, {
     ...record,
@@ -148,5 +173,6 @@ function failJob({ journal, nowMs }: FsckContext, record: JobRecord, message: st
   return () => {
     putJob();
     void journal.payloads.remove(record.sequence);
+    forgetShared(context, record);
   };
 }

@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { messageOf } from '../errors.ts';
 import { encodeJobId } from '../protocol/job-id.ts';
 import { keyOfPath } from '../protocol/path-key.ts';
+import { checkMember } from './fsck-batches.ts';
 import type { Finding, FsckContext } from './fsck-finding.ts';
+import { mayHavePayload } from './fsck-needs.ts';
 import { decodeJobRecord, type JobRecord } from './job-record.ts';
 import { FINISHED_STATES, finishedState, finishedValue, liveValue } from './job-tables.ts';
 import { decodeNumber, encodeNumbers } from './number-codec.ts';
@@ -24,7 +26,9 @@ export function* checkRecords(
       continue;
     }
     if (record.payloadFile !== 0) context.knownFiles.add(record.payloadFile);
+    if (record.batch !== null && mayHavePayload(context, record)) context.neededBatches.add(record.batch);
     yield* checkTables(context, record);
+    yield* checkMember(context, record);
     yield* checkKey(context, record);
     yield* checkPath(context, record);
     onRecord(record);
@@ -32,7 +36,7 @@ export function* checkRecords(
 }
 
 function unreadable(
-  { journal, directory, lost, knownFiles }: FsckContext,
+  { journal, directory, lost, knownFiles, batchOf }: FsckContext,
   sequence: number,
   bytes: Buffer,
   error: unknown,
@@ -40,13 +44,15 @@ function unreadable(
   const id = encodeJobId(sequence);
   const inline = journal.payloads.get(sequence);
   const payload = inline === undefined ? undefined : Buffer.from(inline);
-  const file = fileOf(journal, sequence);
+  const batch = batchOf.get(sequence);
+  // A payload that others share is theirs; when nobody needs it, it is found as an orphan.
+  const file = batch === undefined ? fileOf(journal, sequence) : 0;
   if (file !== 0) knownFiles.add(file);
   return {
     kind: 'unreadable_record',
     job: id,
     message: messageOf(error),
-    remedy: 'record and payload moved to lost+found',
+    remedy: batch === undefined ? 'record and payload moved to lost+found' : 'record moved to lost+found',
     putAside: async () => {
       await lost.keep(`${id}.record`, bytes);
       if (payload !== undefined) await lost.keep(`${id}.payload`, payload);
@@ -56,6 +62,7 @@ function unreadable(
       void journal.jobs.remove(sequence);
       void journal.live.remove(sequence);
       void journal.payloads.remove(sequence);
+      if (batch !== undefined) void journal.batches.remove([batch, sequence]);
       for (const state of FINISHED_STATES) void journal[state].remove(sequence);
     },
   };

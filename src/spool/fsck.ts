@@ -7,6 +7,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { CodedError, messageOf } from '../errors.ts';
 import { Ballast } from './ballast.ts';
+import { checkBatches } from './fsck-batches.ts';
 import type { Finding, FsckContext } from './fsck-finding.ts';
 import { checkOrphans, checkPayload } from './fsck-payloads.ts';
 import { checkRecords } from './fsck-records.ts';
@@ -85,7 +86,19 @@ function createContext(journal: Journal, stateDir: string, nowMs: number): FsckC
     lingering,
     knownFiles: new Set(),
     rewritten: new Set(),
+    batchOf: readBatchOf(journal),
+    neededBatches: new Set(),
+    rewrittenBatches: new Set(),
+    digests: new Map(),
+    batchesAside: new Set(),
   };
+}
+
+function readBatchOf(journal: Journal): ReadonlyMap<number, number> {
+  const batchOf = new Map<number, number>();
+  for (const [batch, sequence] of journal.batches.getKeys({}))
+    if (sequence !== 0) batchOf.set(sequence, batch);
+  return batchOf;
 }
 
 /** Findings in the order in which they have to be repaired. */
@@ -100,7 +113,7 @@ async function collect(
     findings.push(finding);
   }
   counts.jobs += sequences.length;
-  findings.push(...checkTables(context));
+  findings.push(...checkTables(context), ...checkBatches(context));
   for (const sequence of sequences) {
     const record = context.read(sequence);
     const finding = typeof record === 'object' ? await checkPayload(context, record) : undefined;

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import { CodedError, type ErrorCode, isErrorCode, messageOf } from '../errors.ts';
+import { encodeBatchId } from '../protocol/batch-id.ts';
 import { type Attempt, JOB_STATES, type Job, type JobError } from '../protocol/job.ts';
 import { encodeJobId } from '../protocol/job-id.ts';
 
@@ -18,7 +19,7 @@ export type ArchiveFacts = {
 /** What is kept of a job besides its sequence. Times are milliseconds since 1970. */
 export type JobRecord = Omit<
   Job,
-  'id' | 'ahead' | 'bytesDelivered' | 'nextAttemptAt' | 'extract' | 'filesTotal' | 'filesDone'
+  'id' | 'ahead' | 'bytesDelivered' | 'nextAttemptAt' | 'extract' | 'filesTotal' | 'filesDone' | 'batch'
 > &
   ArchiveFacts & {
     readonly sequence: number;
@@ -29,6 +30,10 @@ export type JobRecord = Omit<
     readonly payloadFile: number;
     /** Key of the idempotency index, or null. */
     readonly idempotencyKey: string | null;
+    /** Number of the batch it belongs to: the sequence of the first job of that. Null for a job of its own. */
+    readonly batch: number | null;
+    /** Of the first job of a batch that has an idempotency key: what was asked for, as a digest. */
+    readonly batchRequest: string | null;
   };
 
 const error = z.object({ code: z.string(), message: z.string(), retryable: z.boolean() });
@@ -62,6 +67,8 @@ const schema = z.object({
   // Records of earlier versions know no archives.
   extract: z.literal('tar').nullable().default(null),
   files_total: z.number().nullable().default(null),
+  batch: z.number().nullable().default(null),
+  batch_request: z.string().nullable().default(null),
 });
 
 export function encodeJobRecord(record: JobRecord): Buffer {
@@ -96,6 +103,8 @@ export function encodeJobRecord(record: JobRecord): Buffer {
     payload_file: record.payloadFile,
     idempotency_key: record.idempotencyKey,
     ...(record.extract === null ? {} : { extract: record.extract, files_total: record.filesTotal }),
+    ...(record.batch === null ? {} : { batch: record.batch }),
+    ...(record.batchRequest === null ? {} : { batch_request: record.batchRequest }),
   };
   return Buffer.from(JSON.stringify(json));
 }
@@ -139,6 +148,8 @@ export function decodeJobRecord(sequence: number, bytes: Uint8Array): JobRecord 
       idempotencyKey: json.idempotency_key,
       extract: json.extract,
       filesTotal: json.files_total,
+      batch: json.batch,
+      batchRequest: json.batch_request,
     };
   } catch (cause) {
     throw new CodedError(
@@ -160,11 +171,12 @@ function decodeError(json: z.output<typeof error>): JobError {
 export function jobOf(record: JobRecord, live: { ahead: number | null; bytesDelivered: number }): Job {
   const {
     sequence,
+    batch,
     attemptsTotal: _a,
     payloadFile: _f,
-
     idempotencyKey: _i,
+    batchRequest: _r,
     ...job
   } = record;
-  return { id: encodeJobId(sequence), ...job, ...live };
+  return { id: encodeJobId(sequence), ...job, batch: batch === null ? null : encodeBatchId(batch), ...live };
 }

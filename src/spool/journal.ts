@@ -12,6 +12,7 @@
  *   paths       path key            the latest sequence delivered to that file
  *   keys        idempotency key     sequence
  *   temporaries [sequence, name]    files that an attempt may have left in an instance (JSON)
+ *   batches     [batch, 0], [batch, sequence]   payloads that jobs share, see `SharedPayloads`
  *   linger      [time, sequence]    payloads of delivered jobs that are kept until then: payload file, its bytes
  *   meta        name                format, run number, boot id, last number that was given out
  */
@@ -57,6 +58,7 @@ export class Journal {
   readonly paths: Table;
   readonly keys: Database<Buffer, string>;
   readonly temporaries: Database<Buffer, [number, string]>;
+  readonly batches: Database<Buffer, [number, number]>;
   readonly linger: Database<Buffer, [number, number]>;
   readonly meta: Database<Buffer, string>;
   readonly #ballast: Ballast;
@@ -83,6 +85,7 @@ export class Journal {
     this.failed = table('failed');
     this.cancelled = table('cancelled');
     this.paths = table('paths');
+    this.batches = env.openDB({ name: 'batches', encoding: 'binary' });
     this.linger = env.openDB({ name: 'linger', encoding: 'binary' });
     this.instances = env.openDB({ name: 'instances', encoding: 'binary' });
     this.keys = env.openDB({ name: 'keys', encoding: 'binary' });

@@ -13,6 +13,7 @@ import type { Journal } from './journal.ts';
 import { decodeNumber, encodeNumbers } from './number-codec.ts';
 import { createInlinePayload, openPayloadFile, type StoredPayload } from './payload-source.ts';
 import { payloadName } from './recovery.ts';
+import { SharedPayloads } from './shared-payloads.ts';
 
 /** A delivered payload that is still kept. */
 export type Lingering = {
@@ -33,6 +34,8 @@ const REMOVAL_BYTES = 6 << 10;
 const MADE_ROOM_MS = 1000;
 
 export class PayloadKeeper {
+  /** Those that the jobs of a batch have in common. */
+  readonly shared: SharedPayloads;
   readonly #journal: Journal;
   readonly #directory: string;
   readonly #lingerMs: number;
@@ -45,6 +48,7 @@ export class PayloadKeeper {
   #stopped = false;
 
   constructor(journal: Journal, directory: string, options: { lingerMs: number; nowMs: () => number }) {
+    this.shared = new SharedPayloads(journal);
     this.#journal = journal;
     this.#directory = directory;
     this.#lingerMs = options.lingerMs;
@@ -53,15 +57,15 @@ export class PayloadKeeper {
 
   /** Bytes of payload files that only linger. */
   get reclaimableBytes(): number {
-    return this.#fileBytes;
+    return this.#fileBytes + this.shared.reclaimableBytes;
   }
 
   /** The bytes of a job's payload; `payload_lost` when they are not there in full. */
   async open(record: JobRecord): Promise<StoredPayload> {
-    const { sequence, payloadFile, size } = record;
+    const { sequence, payloadFile, size, batch } = record;
     if (payloadFile !== 0)
       return openPayloadFile(join(this.#directory, payloadName(payloadFile)), sequence, size);
-    const bytes = this.#journal.payloads.get(sequence);
+    const bytes = batch === null ? this.#journal.payloads.get(sequence) : this.shared.read(batch);
     if (bytes === undefined || bytes.length !== size) {
       throw new CodedError(
         'payload_lost',
@@ -75,19 +79,20 @@ export class PayloadKeeper {
   dropIn(record: JobRecord): void {
     const { sequence, payloadFile } = record;
     if (this.#lingers(record)) {
-      const value = encodeNumbers(payloadFile, payloadFile === 0 ? 0 : record.size);
+      const value = encodeNumbers(payloadFile, fileBytesOf(record));
       void this.#journal.linger.put([this.#untilMs(record), sequence], value);
-    } else if (payloadFile === 0) void this.#journal.payloads.remove(sequence);
+    } else if (record.batch !== null) this.shared.leaveIn(sequence);
+    else if (payloadFile === 0) void this.#journal.payloads.remove(sequence);
   }
 
   /** After that commit. */
   async dropped(record: JobRecord): Promise<void> {
-    const { payloadFile } = record;
     if (this.#lingers(record)) {
       this.#count += 1;
-      if (payloadFile !== 0) this.#fileBytes += record.size;
+      this.#fileBytes += fileBytesOf(record);
+      this.shared.lingers(record.sequence);
       this.#schedule();
-    } else if (payloadFile !== 0) await this.#unlink(payloadFile);
+    } else await this.remove(record);
   }
 
   /**
@@ -106,18 +111,21 @@ export class PayloadKeeper {
 
   /** Gives up every lingering payload; resolves to whether that made room, now or just before. */
   async makeRoom(): Promise<boolean> {
-    if (this.#fileBytes > 0 && (await this.sweep(true))) this.#madeRoomAtMs = this.#nowMs();
+    if (this.reclaimableBytes > 0 && (await this.sweep(true))) this.#madeRoomAtMs = this.#nowMs();
     return Math.abs(this.#nowMs() - this.#madeRoomAtMs) < MADE_ROOM_MS;
   }
 
-  /** Counts what lingers; returns the payload files among it. */
-  recover(): number[] {
+  /** Counts what lingers; resolves to the payload files among it. */
+  async recover(): Promise<number[]> {
     const files: number[] = [];
-    for (const { payloadFile, fileBytes } of this.lingering()) {
+    const lingering = new Set<number>();
+    for (const { sequence, payloadFile, fileBytes } of this.lingering()) {
+      lingering.add(sequence);
       this.#count += 1;
       this.#fileBytes += fileBytes;
       if (payloadFile !== 0) files.push(payloadFile);
     }
+    await this.shared.recover(lingering);
     this.#schedule();
     return files;
   }
@@ -138,14 +146,22 @@ export class PayloadKeeper {
   }
 
   /** After that commit. */
-  kept({ fileBytes }: Lingering): void {
+  kept({ sequence, fileBytes }: Lingering): void {
     this.#count -= 1;
     this.#fileBytes -= fileBytes;
+    this.shared.needs(sequence);
   }
 
-  /** Removes the payload of a failed job for good; the record has to go in the same commit as `remove`. */
-  async remove(record: JobRecord): Promise<void> {
-    if (record.payloadFile !== 0) await this.#unlink(record.payloadFile);
+  /** Part of the commit that removes the record of a failed job: its payload goes for good. */
+  removeIn({ sequence, batch }: JobRecord): void {
+    if (batch === null) void this.#journal.payloads.remove(sequence);
+    else this.shared.leaveIn(sequence);
+  }
+
+  /** After that commit. */
+  async remove({ sequence, batch, payloadFile }: JobRecord): Promise<void> {
+    const file = batch === null ? payloadFile : this.shared.left(sequence);
+    if (file !== 0) await this.#unlink(file);
   }
 
   async stop(): Promise<void> {
@@ -176,6 +192,7 @@ export class PayloadKeeper {
           () => {
             for (const { untilMs, sequence, payloadFile } of due) {
               void this.#journal.linger.remove([untilMs, sequence]);
+              this.shared.leaveIn(sequence);
               if (payloadFile === 0) void this.#journal.payloads.remove(sequence);
             }
           },
@@ -187,9 +204,10 @@ export class PayloadKeeper {
         break;
       }
       this.#count -= due.length;
-      for (const { payloadFile, fileBytes } of due) {
-        if (payloadFile === 0) continue;
-        await this.#unlink(payloadFile);
+      for (const { sequence, payloadFile, fileBytes } of due) {
+        const file = this.shared.has(sequence) ? this.shared.left(sequence) : payloadFile;
+        if (file === 0) continue;
+        await this.#unlink(file);
         this.#fileBytes -= fileBytes;
         removedFile = true;
       }
@@ -213,4 +231,9 @@ export class PayloadKeeper {
       if (systemCode(error) === undefined) throw error;
     }
   }
+}
+
+/** What a job's file takes by itself; that of a batch is counted by `SharedPayloads`. */
+function fileBytesOf({ payloadFile, batch, size }: JobRecord): number {
+  return payloadFile === 0 || batch !== null ? 0 : size;
 }

@@ -59,7 +59,8 @@ async function forget(spool: Spool, state: FinishedState, old: readonly number[]
           const { sequence } = record;
           void journal.jobs.remove(sequence);
           void journal[state].remove(sequence);
-          void journal.payloads.remove(sequence);
+          if (state === 'failed') payloads.removeIn(record);
+          else void journal.payloads.remove(sequence);
           void journal.instances.remove([record.instance, record.project, sequence]);
           forgetKey(spool, record);
           forgetPath(spool, record);

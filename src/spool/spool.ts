@@ -4,12 +4,11 @@
  * a crash it holds exactly the jobs that were accepted; what was half received is removed at the next start.
  */
 import { join } from 'node:path';
-import { trace } from '../base/trace.ts';
 import { CodedError } from '../errors.ts';
 import { type JobDestination, laneOf } from '../protocol/job.ts';
 import { encodeJobId, nextSequence } from '../protocol/job-id.ts';
-import { createRecord } from './create-record.ts';
-import { DiskSpace, diskError, isDiskLow } from './disk-space.ts';
+import { DiskSpace, diskError } from './disk-space.ts';
+import { Intake } from './intake.ts';
 import { type ArchiveFacts, decodeJobRecord, type JobRecord } from './job-record.ts';
 import { countFinished, type FinishedState, finishedState, prepareJob } from './job-tables.ts';
 import type { Journal } from './journal.ts';
@@ -46,16 +45,23 @@ export type SpoolOptions = {
 
 type Sender = { readonly submittedBy: string | null; readonly idempotencyKey: string | null };
 
+/** Several destinations of one upload; the draft's own is the first of them. */
+export type BatchDraft = {
+  readonly destinations: readonly Pick<JobDestination, 'instance' | 'path' | 'sourceName'>[];
+  /** What was asked for, as a digest: the same again under the same idempotency key is answered with the same batch. */
+  readonly request: string;
+};
+
 /** What a sender asks for. */
-export type Draft = Partial<ArchiveFacts> & JobDestination & Sender & { readonly sha256: string | null };
+export type Draft = Partial<ArchiveFacts> &
+  JobDestination &
+  Sender & { readonly sha256: string | null; readonly batch?: BatchDraft | undefined };
 
 export type Upload = {
   readonly number: number;
   readonly writer: PayloadWriter;
   readonly named: Promise<void>;
 };
-
-type Payload = { readonly size: number; readonly payloadFile: number; readonly inline: Buffer | undefined };
 
 type Start = { readonly run: number; readonly afterPowerCut: boolean };
 
@@ -73,15 +79,13 @@ export class Spool {
   readonly afterPowerCut: boolean;
   /** Jobs that were delivered just before a power cut and are queued again, by sequence. */
   redelivered: readonly number[] = [];
-  readonly #options: SpoolOptions;
   readonly #state: StateDirectory;
   readonly #recent = new RecentRecords(RECENT_RECORDS);
-  readonly #accepting = new Map<string, Promise<JobRecord>>();
+  readonly #intake: Intake;
   #lastNumber = 0;
 
   private constructor(options: SpoolOptions, state: StateDirectory, start: Start) {
     const { journal, payloads } = state;
-    this.#options = options;
     this.#state = state;
     this.journal = journal;
     this.nowMs = options.nowMs;
@@ -90,6 +94,12 @@ export class Spool {
     this.payloads = new PayloadKeeper(journal, payloads, options);
     this.disk = new DiskSpace(payloads, options.minFreeSpaceBytes, options.nowMs, this.payloads);
     this.temporaries = new Temporaries(journal);
+    this.#intake = new Intake({
+      ...{ journal, live: this.live, payloads: this.payloads, recent: this.#recent, nowMs: options.nowMs },
+      maxAttempts: options.maxAttempts,
+      nextNumber: () => this.#nextNumber(),
+      readByKey: (key) => this.#readByKey(key),
+    });
   }
 
   /** Takes the state directory and recovers; `config_invalid` when another daemon has it. */
@@ -130,24 +140,21 @@ export class Spool {
     }
   }
 
-  /** Keeps a small payload and its job in one commit. `bytes` must not be changed afterwards. */
+  /** Keeps a small payload and its job, or all jobs of its batch, in one commit. `bytes` must not be changed afterwards. */
   acceptInline(draft: Draft, bytes: Buffer): Promise<JobRecord> {
-    return this.#accept(draft, { size: bytes.length, payloadFile: 0, inline: bytes });
+    return this.#intake.accept(draft, { size: bytes.length, payloadFile: 0, inline: bytes });
   }
 
-  /** Keeps the job of a payload file whose writer has finished. */
+  /** Keeps the job of a payload file whose writer has finished, or all jobs of its batch. */
   async acceptFile(draft: Draft, upload: Upload): Promise<JobRecord> {
     await upload.named;
     const { number, writer } = upload;
-    return this.#accept(draft, { size: writer.writtenBytes, payloadFile: number, inline: undefined });
+    return this.#intake.accept(draft, { size: writer.writtenBytes, payloadFile: number, inline: undefined });
   }
 
   /** The job that was accepted, or is just being accepted, under an idempotency key. */
   findByKey(key: string): JobRecord | Promise<JobRecord> | undefined {
-    const accepting = this.#accepting.get(key);
-    if (accepting !== undefined) return accepting;
-    const value = this.journal.keys.get(key);
-    return value === undefined ? undefined : this.read(decodeNumber(value));
+    return this.#intake.find(key);
   }
 
   /** The record as last committed. */
@@ -233,52 +240,9 @@ export class Spool {
     }
   }
 
-  async #accept(draft: Draft, payload: Payload): Promise<JobRecord> {
-    const { idempotencyKey } = draft;
-    if (idempotencyKey === null) return this.#commit(draft, payload);
-    const other = this.findByKey(idempotencyKey);
-    if (other !== undefined) return other;
-    const accepting = this.#commit(draft, payload);
-    this.#accepting.set(idempotencyKey, accepting);
-    try {
-      return await accepting;
-    } finally {
-      this.#accepting.delete(idempotencyKey);
-    }
-  }
-
-  async #commit(draft: Draft, payload: Payload): Promise<JobRecord> {
-    try {
-      return await this.#commitOnce(draft, payload);
-    } catch (error) {
-      if (!isDiskLow(error) || !(await this.payloads.makeRoom())) throw error;
-      // With a number of its own: later jobs may have been accepted meanwhile, and numbers are the order.
-      return this.#commitOnce(draft, payload);
-    }
-  }
-
-  async #commitOnce(draft: Draft, payload: Payload): Promise<JobRecord> {
-    const { journal, nowMs } = this;
-    const { size, payloadFile, inline } = payload;
-    const sequence = this.#nextNumber();
-    const about = { sequence, nowMs: nowMs(), size, payloadFile };
-    const record = createRecord(draft, { ...about, maxAttempts: this.#options.maxAttempts });
-    const putJob = prepareJob(journal, undefined, record);
-    const bytes = inline?.length ?? 0;
-    trace('before-commit', sequence);
-    await journal.write(
-      () => {
-        putJob();
-        if (inline !== undefined) void journal.payloads.put(sequence, inline);
-        if (draft.idempotencyKey !== null)
-          void journal.keys.put(draft.idempotencyKey, encodeNumbers(sequence));
-      },
-      { bytes },
-    );
-    trace('after-commit', sequence);
-    this.#recent.set(record);
-    this.live.add(laneOf(record), sequence);
-    return record;
+  #readByKey(key: string): JobRecord | undefined {
+    const value = this.journal.keys.get(key);
+    return value === undefined ? undefined : this.read(decodeNumber(value));
   }
 
   /** Also after the clock was set back a number is never given out twice. */
@@ -290,7 +254,7 @@ export class Spool {
   async #recover(): Promise<void> {
     const { journal, live, payloads } = this;
     const files = recoverLive(journal, live);
-    for (const file of payloads.recover()) files.add(file);
+    for (const file of await payloads.recover()) files.add(file);
     for (const file of failedFiles(journal)) files.add(file);
     const largestFile = await removeOrphans(this.#state.payloads, files);
     this.#lastNumber = Math.max(readLastNumber(journal), largestFile);

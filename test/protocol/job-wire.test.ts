@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ERRORS, type ErrorCode } from '../../src/errors.ts';
+import { encodeBatchId } from '../../src/protocol/batch-id.ts';
 import { JOB_STATES, type Job, type JobError } from '../../src/protocol/job.ts';
 import { encodeJobId } from '../../src/protocol/job-id.ts';
 import { decodeJob, encodeJob } from '../../src/protocol/job-wire.ts';
@@ -46,6 +47,7 @@ const job: fc.Arbitrary<Job> = fc.record(
     ahead: orNull(fc.nat()),
     error: orNull(error),
     submittedBy: orNull(text),
+    batch: orNull(count.map(encodeBatchId)),
     history: fc.array(fc.record({ startedAt: time, endedAt: time, error: orNull(error) }, plain), {
       maxLength: 3,
     }),

@@ -46,6 +46,8 @@ const anyRecord: fc.Arbitrary<JobRecord> = fc.record(
     idempotencyKey: orNull(fc.string()),
     extract: fc.constant(null),
     filesTotal: fc.constant(null),
+    batch: orNull(fc.nat()),
+    batchRequest: orNull(fc.string()),
   },
   plain,
 );
