@@ -7,6 +7,7 @@ import { join } from 'node:path';
 import { CodedError } from '../errors.ts';
 import { type JobDestination, laneOf } from '../protocol/job.ts';
 import { encodeJobId, nextSequence } from '../protocol/job-id.ts';
+import { readBatch } from './batch-records.ts';
 import { DiskSpace, diskError } from './disk-space.ts';
 import { Intake } from './intake.ts';
 import { type ArchiveFacts, decodeJobRecord, type JobRecord } from './job-record.ts';
@@ -166,6 +167,11 @@ export class Spool {
     const record = decodeJobRecord(sequence, bytes);
     this.#recent.set(record);
     return record;
+  }
+
+  /** The jobs of a batch that there still are, in the order of their destinations. */
+  readBatch(batch: number): JobRecord[] {
+    return readBatch(this.journal, batch, (sequence) => this.read(sequence));
   }
 
   /** Whether a job accepted after `sequence` was already delivered to one of the files of these keys. */
