@@ -35,6 +35,7 @@ export class UploadBody {
   readonly #startedAtMs: number;
   #receivedBytes = 0;
   #checkedBytes = 0;
+  #writtenBytes = 0;
   #reservedBytes: number;
   #chunks: Buffer[] = [];
   #opening: Promise<void> | undefined;
@@ -151,13 +152,16 @@ export class UploadBody {
     this.#early = this.#context.queue.beginEarly(this.#draft, file);
   }
 
-  /** What has arrived is no longer promised but there, so the reservation shrinks with it. */
+  /** What is written is no longer promised but there, so the reservation shrinks with it. */
   #checkSpace(): void {
     const { disk } = this.#context.spool;
-    const arrived = Math.min(this.#receivedBytes - this.#checkedBytes, this.#reservedBytes);
+    const writtenBytes = this.#file?.writer.writtenBytes ?? 0;
+    const promisedBytes = Math.max(this.#declaredBytes ?? 0, this.#receivedBytes) - writtenBytes;
+    disk.wrote(writtenBytes - this.#writtenBytes);
+    disk.reserve(promisedBytes - this.#reservedBytes);
     this.#checkedBytes = this.#receivedBytes;
-    disk.release(arrived);
-    this.#reservedBytes -= arrived;
+    this.#writtenBytes = writtenBytes;
+    this.#reservedBytes = promisedBytes;
     disk.check(0);
     const failure = this.#file?.writer.failure;
     if (failure !== undefined) throw failure;

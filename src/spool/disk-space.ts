@@ -13,8 +13,9 @@ export type Reclaimable = {
 };
 
 /**
- * Free bytes of the state directory's file system, looked at no more than ten times a second. Uploads under way
- * reserve what they have declared and not written yet, so that many at once cannot promise the same room.
+ * Free bytes of the state directory's file system, looked at no more than ten times a second; what is written between
+ * two looks is counted. Uploads under way reserve what they have declared and not written yet, so that many at once
+ * cannot promise the same room.
  */
 export class DiskSpace {
   /** What is kept free: uploads that would take of it are refused. */
@@ -24,6 +25,8 @@ export class DiskSpace {
   readonly #reclaimable: Reclaimable;
   #freeBytes = 0;
   #lookedAtMs = Number.NEGATIVE_INFINITY;
+  /** Written since, or a little before. */
+  #writtenBytes = 0;
   #reservedBytes = 0;
   #makingRoom = false;
 
@@ -40,9 +43,10 @@ export class DiskSpace {
     if (this.#makingRoom || Math.abs(nowMs - this.#lookedAtMs) >= FRESH_MS) {
       const { bavail, bsize } = statfsSync(this.#path);
       this.#freeBytes = bavail * bsize;
+      this.#writtenBytes = 0;
       this.#lookedAtMs = nowMs;
     }
-    return this.#freeBytes;
+    return this.#freeBytes - this.#writtenBytes;
   }
 
   /** Whether `moreBytes` still fit above the least free space, counting what can be made free at once. */
@@ -52,6 +56,9 @@ export class DiskSpace {
 
   /** Throws `disk_low` unless `moreBytes` still fit; has room made when they only just do not. */
   check(moreBytes: number): void {
+    if (this.#missingBytes(moreBytes) <= 0) return;
+    // The look may be from before room was made, and may know what is counted as written since.
+    if (this.#writtenBytes > 0) this.#lookedAtMs = Number.NEGATIVE_INFINITY;
     const missingBytes = this.#missingBytes(moreBytes);
     if (missingBytes <= 0) return;
     if (this.#reclaimable.reclaimableBytes > 0) void this.#makeRoom();
@@ -69,6 +76,11 @@ export class DiskSpace {
 
   release(bytes: number): void {
     this.#reservedBytes -= bytes;
+  }
+
+  /** So much more was written. */
+  wrote(bytes: number): void {
+    this.#writtenBytes += bytes;
   }
 
   #missingBytes(moreBytes: number): number {

@@ -143,4 +143,21 @@ for (const kind of ['tmpfs', 'ext4'] as const) {
     assert.equal((await payloadFiles(stateDir)).length, accepted);
     assert.equal(spool.disk.hasRoomFor(4 * MIB), false);
   });
+
+  test(`what is written between two looks at a disk of ${kind} is counted`, { skip }, async (t) => {
+    const stateDir = mountDisk(t, kind, 64 * MIB);
+    let nowMs = Date.now();
+    const about = { minFreeSpaceBytes: 16 * MIB, nowMs: () => nowMs };
+    const { spool } = await openSpool(t, about, stateDir);
+    const { disk } = spool;
+    disk.check(4 * MIB);
+    const { writer } = await spool.openUpload();
+    const written = freeBytes(stateDir) - 16 * MIB;
+    writer.write(Buffer.alloc(written), () => undefined);
+    disk.wrote(await writer.finish());
+    assert.throws(() => disk.check(4 * MIB), { code: 'disk_low' });
+    await writer.abort();
+    nowMs += 1000;
+    disk.check(4 * MIB);
+  });
 }
