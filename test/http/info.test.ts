@@ -48,6 +48,7 @@ test('GET /v1/info and /readyz tell that Incus is away, and uploads are still ta
   daemon.target.behave('deliver');
   await eventually('deliveries go on', () => daemon.target.files.has('web:/tmp/f'));
   await eventually('it is told', async () => (await info()).reachable === true);
+  await eventually('it is written down', () => daemon.context.spool.live.size === 0);
 });
 
 test('GET /healthz and /readyz answer ok; /readyz is 503 when the daemon stops or its disk is low', async () => {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { mock, type TestContext, test } from 'node:test';
 import { Janitor } from '../../src/queue/janitor.ts';
 import { openSpool } from '../spool/spool-builder.ts';
+import { releaseAfter } from '../support/release-after.ts';
 import { eventually } from './queue-builder.ts';
 
 type Removal = (instance: string, path: string) => boolean | Promise<boolean>;
@@ -16,7 +17,7 @@ async function open(t: TestContext, removal: Removal, inUse: (sequence: number) 
     },
   };
   const janitor = new Janitor(spool, target, ({ sequence }) => inUse(sequence));
-  t.after(() => janitor.stop());
+  releaseAfter(t, () => janitor.stop());
   const note = (sequence: number, instance = 'c1'): Promise<void> =>
     spool.temporaries.note({ sequence, name: 'tmp', project: 'default', instance, path: `/tmp-${sequence}` });
   const left = (): number[] => spool.temporaries.all().map(({ sequence }) => sequence);

@@ -7,6 +7,7 @@ import type { QueueOptions } from '../../src/queue/queue-options.ts';
 import type { JobRecord } from '../../src/spool/job-record.ts';
 import type { Draft, Spool, SpoolOptions } from '../../src/spool/spool.ts';
 import { acceptFile, draft, openSpool, type TestSpool } from '../spool/spool-builder.ts';
+import { releaseAfter } from '../support/release-after.ts';
 import { SwitchTarget } from './switch-target.ts';
 
 export type TestQueue = {
@@ -83,7 +84,7 @@ export async function openQueue(
       made.queue = create(made.spool);
     },
   };
-  t.after(() => made.queue.stop(0));
+  releaseAfter(t, () => made.queue.stop(0));
   return made;
 }
 

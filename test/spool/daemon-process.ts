@@ -3,6 +3,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import type { TestContext } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { releaseAfter } from '../support/release-after.ts';
 
 const MAIN = fileURLToPath(new URL('../../src/daemon/main.ts', import.meta.url));
 
@@ -18,7 +19,7 @@ export async function startDaemon(t: TestContext, args: readonly string[]): Prom
     ],
     { stdio: ['ignore', 'inherit', 'pipe'] },
   );
-  t.after(async () => {
+  releaseAfter(t, async () => {
     if (child.exitCode !== null || child.signalCode !== null) return;
     const exited = once(child, 'exit');
     child.kill('SIGKILL');

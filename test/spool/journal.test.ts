@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { Ballast } from '../../src/spool/ballast.ts';
 import { Journal } from '../../src/spool/journal.ts';
 import { decodeNumber, encodeNumbers } from '../../src/spool/number-codec.ts';
+import { releaseAfter } from '../support/release-after.ts';
 import { makeDirectory } from './spool-builder.ts';
 
 async function openJournal(t: TestContext, directory: string): Promise<Journal> {
@@ -17,7 +18,7 @@ async function openJournal(t: TestContext, directory: string): Promise<Journal> 
       throw error;
     },
   });
-  t.after(() => journal.close().catch(() => undefined));
+  releaseAfter(t, () => journal.close().catch(() => undefined));
   return journal;
 }
 

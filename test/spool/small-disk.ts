@@ -17,6 +17,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { systemCode } from '../../src/errors.ts';
+import { releaseAfter } from '../support/release-after.ts';
 
 export type DiskKind = 'tmpfs' | 'ext4';
 
@@ -42,8 +43,8 @@ export function mountDisk(t: TestContext, kind: DiskKind, sizeBytes: number): st
   const problem = mount(kind, base, sizeBytes);
   if (problem !== undefined) throw new Error(`Cannot mount ${kind}: ${problem}`);
   const directory = join(base, 'mnt');
-  // The spool on it is closed only after this: `after` goes by who came first.
-  t.after(() => {
+  // Lazily, since a spool that the test opened by hand may still be on it.
+  releaseAfter(t, () => {
     const { status, stderr } = spawnSync('umount', ['--lazy', directory], { encoding: 'utf8' });
     if (status !== 0) throw new Error(`Cannot unmount ${directory}: ${stderr}`);
     rmSync(base, { recursive: true, force: true });

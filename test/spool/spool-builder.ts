@@ -6,10 +6,11 @@ import type { TestContext } from 'node:test';
 import { keyOfPath } from '../../src/protocol/path-key.ts';
 import type { JobRecord } from '../../src/spool/job-record.ts';
 import { type Draft, Spool, type SpoolOptions } from '../../src/spool/spool.ts';
+import { releaseAfter } from '../support/release-after.ts';
 
 export async function makeDirectory(t: TestContext): Promise<string> {
   const directory = await mkdtemp(join(tmpdir(), 'incus-upload-spool-'));
-  t.after(() => rm(directory, { recursive: true, force: true }));
+  releaseAfter(t, () => rm(directory, { recursive: true, force: true }));
   return directory;
 }
 
@@ -64,7 +65,7 @@ export async function openSpool(
       return made.spool;
     },
   };
-  t.after(() => made.spool.close().catch(() => undefined));
+  releaseAfter(t, () => made.spool.close().catch(() => undefined));
   return made;
 }
 
