@@ -1,5 +1,15 @@
 /** The headers of an upload, both ways. One walk over the raw header list; no copy of headers that are not ours. */
-import { CodedError } from '../errors.ts';
+import { CodedError, messageOf } from '../errors.ts';
+import {
+  ANY_INSTANCE,
+  type BatchRequest,
+  checkBatchRequest,
+  formatConfigFilter,
+  formatDestinationPattern,
+  parseConfigFilter,
+  parseDestinationPattern,
+  parseNames,
+} from './destination-pattern.ts';
 import { decodeReprDigest, encodeReprDigest } from './digest.ts';
 import { decodeExtValue, decodeRawUtf8, encodeExtValue, isPlainHeaderValue } from './ext-value.ts';
 import type { JobDestination } from './job.ts';
@@ -19,6 +29,8 @@ export type UploadRequest = JobDestination & {
   readonly sha256: string | null;
   /** The body is an archive, to be unpacked into the directory `path`. */
   readonly extract: 'tar' | null;
+  /** Set when it has or may have several destinations; `instance` and `path` are then the words for the first. */
+  readonly batch?: BatchRequest | undefined;
 };
 
 const NAMES: ReadonlySet<string> = new Set([
@@ -35,6 +47,9 @@ const NAMES: ReadonlySet<string> = new Set([
   'x-extract',
 ]);
 
+/** These may come more than once. */
+const LISTS: ReadonlySet<string> = new Set(['x-also-to', 'x-all-with']);
+
 const MAX_ID = 2 ** 32 - 2;
 const MAX_KEY_LENGTH = 255;
 
@@ -43,13 +58,10 @@ const MAX_KEY_LENGTH = 255;
  * Throws `bad_request` or `name_too_long` with a sentence that names the header.
  */
 export function decodeUploadHeaders(rawHeaders: readonly string[]): UploadRequest {
-  const values = collect(rawHeaders);
+  const { values, lists } = collect(rawHeaders);
 
-  const instance = values.get('x-container-name');
-  if (instance === undefined || instance === '')
-    throw bad('X-Container-Name is missing: it names the instance');
-  const instanceProblem = instanceNameProblem(instance);
-  if (instanceProblem !== undefined) throw bad(`X-Container-Name: ${instanceProblem}`);
+  const instance = values.get('x-container-name') || (lists.has('x-all-with') ? ANY_INSTANCE : undefined);
+  if (instance === undefined) throw bad('X-Container-Name is missing: it names the instance');
 
   const rawPath = values.get('x-file-path');
   if (rawPath === undefined || rawPath === '') {
@@ -59,12 +71,19 @@ export function decodeUploadHeaders(rawHeaders: readonly string[]): UploadReques
   const problem = pathProblem(path);
   if (problem !== undefined) throw new CodedError(problem.code, `X-File-Path: ${problem.message}`);
 
+  const batch = readBatch(instance, path, lists);
+  if (batch === undefined) {
+    const instanceProblem = instanceNameProblem(instance);
+    if (instanceProblem !== undefined) throw bad(`X-Container-Name: ${instanceProblem}`);
+  }
+
   const extract = values.get('x-extract')?.toLowerCase() ?? null;
   if (extract !== null && extract !== 'tar') throw bad('X-Extract: expected tar');
 
   const sourceName = baseName(values.get('x-host-path') ?? '');
   const sourceProblem = fileNameProblem(sourceName);
-  if (path.endsWith('/') && extract === null) {
+  const intoDirectory = batch?.destinations.some((one) => one.path.endsWith('/')) ?? path.endsWith('/');
+  if (intoDirectory && extract === null) {
     if (sourceName === '') throw bad('X-File-Path ends in /, so X-Host-Path must name the file');
     if (sourceProblem !== undefined)
       throw new CodedError(sourceProblem.code, `X-Host-Path: ${sourceProblem.message}`);
@@ -102,7 +121,36 @@ export function decodeUploadHeaders(rawHeaders: readonly string[]): UploadReques
     idempotencyKey,
     sha256: sha256 ?? null,
     extract,
+    ...(batch === undefined ? {} : { batch }),
   };
+}
+
+/** Undefined for one instance by its name: that is no batch. */
+function readBatch(
+  instance: string,
+  path: string,
+  lists: ReadonlyMap<string, readonly string[]>,
+): BatchRequest | undefined {
+  const also = lists.get('x-also-to') ?? [];
+  const allWith = lists.get('x-all-with') ?? [];
+  if (also.length === 0 && allWith.length === 0 && !/[,*?]/.test(instance)) return undefined;
+  const named = <T>(header: string, read: () => T): T => {
+    try {
+      return read();
+    } catch (error) {
+      throw bad(`${header}: ${messageOf(error)}`);
+    }
+  };
+  const mayBeAll = allWith.length > 0;
+  const batch: BatchRequest = {
+    destinations: [
+      { names: named('X-Container-Name', () => parseNames(instance)), path },
+      ...also.map((text) => named('X-Also-To', () => parseDestinationPattern(text, mayBeAll))),
+    ],
+    allWith: allWith.map((text) => named('X-All-With', () => parseConfigFilter(text))),
+  };
+  named('X-All-With', () => checkBatchRequest(batch));
+  return batch;
 }
 
 /** The headers a client sends for an upload; values that are not plain ASCII go in the form of RFC 8187. */
@@ -126,21 +174,45 @@ export function encodeUploadHeaders(request: UploadRequest): Record<string, stri
   return headers;
 }
 
-function collect(rawHeaders: readonly string[]): Map<string, string> {
+/** What comes on top of them for a batch: a header for each further destination, and for each choice. */
+export function encodeBatchHeaders({ destinations, allWith }: BatchRequest): Record<string, string[]> {
+  const headers: Record<string, string[]> = {};
+  const put = (name: string, values: readonly string[]): void => {
+    if (values.length === 0) return;
+    const isPlain = values.every(isPlainHeaderValue);
+    headers[isPlain ? name : `${name}*`] = isPlain ? [...values] : values.map(encodeExtValue);
+  };
+  put('X-Also-To', destinations.slice(1).map(formatDestinationPattern));
+  put('X-All-With', allWith.map(formatConfigFilter));
+  return headers;
+}
+
+type Collected = {
+  readonly values: ReadonlyMap<string, string>;
+  readonly lists: ReadonlyMap<string, readonly string[]>;
+};
+
+function collect(rawHeaders: readonly string[]): Collected {
   const values = new Map<string, string>();
+  const lists = new Map<string, string[]>();
   const extended = new Set<string>();
   for (let i = 0; i + 1 < rawHeaders.length; i += 2) {
     const written = rawHeaders[i] ?? '';
     const lower = written.toLowerCase();
     const isExtended = lower.endsWith('*');
     const name = isExtended ? lower.slice(0, -1) : lower;
-    if (!NAMES.has(name)) continue;
+    const isList = LISTS.has(name);
+    if (!isList && !NAMES.has(name)) continue;
     const raw = rawHeaders[i + 1] ?? '';
     const value = isExtended ? decodeExtValue(raw) : decodeRawUtf8(raw);
     if (value === undefined) {
       throw bad(
         isExtended ? `${written}: expected UTF-8''percent-encoded (RFC 8187)` : `${written}: not valid UTF-8`,
       );
+    }
+    if (isList) {
+      lists.set(name, [...(lists.get(name) ?? []), value]);
+      continue;
     }
     const seen = values.get(name);
     // RFC 8187 section 4.2: a recipient that knows the extended form prefers it to the plain one.
@@ -151,7 +223,7 @@ function collect(rawHeaders: readonly string[]): Map<string, string> {
     else if (extended.has(name)) continue;
     values.set(name, value);
   }
-  return values;
+  return { values, lists };
 }
 
 function parseId(text: string | undefined, header: string): number {

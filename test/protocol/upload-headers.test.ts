@@ -2,7 +2,9 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { CodedError } from '../../src/errors.ts';
+import { isPattern } from '../../src/protocol/destination-pattern.ts';
 import { encodeReprDigest } from '../../src/protocol/digest.ts';
+import { encodeExtValue } from '../../src/protocol/ext-value.ts';
 import {
   cleanPath,
   fileNameProblem,
@@ -12,6 +14,7 @@ import {
 } from '../../src/protocol/names.ts';
 import {
   decodeUploadHeaders,
+  encodeBatchHeaders,
   encodeUploadHeaders,
   type UploadRequest,
 } from '../../src/protocol/upload-headers.ts';
@@ -143,6 +146,13 @@ const BAD: [headers: string[], message: RegExp][] = [
   [['X-Container-Name', 'c1', 'X-File-Path', '/\u00ff'], /X-File-Path: not valid UTF-8/],
   [['X-Container-Name', 'c1', 'X-File-Path*', '/a'], /X-File-Path\*: expected UTF-8''/],
   [[...REQUIRED, 'X-File-Path', '/b'], /X-File-Path is given twice/],
+  [['X-Container-Name', 'c1,', 'X-File-Path', '/a'], /X-Container-Name: Not an instance name: ""/],
+  [['X-Container-Name', 'web_*', 'X-File-Path', '/a'], /X-Container-Name: Not a pattern of instance names/],
+  [[...REQUIRED, 'X-Also-To', 'c2'], /X-Also-To: .* names no path/],
+  [[...REQUIRED, 'X-Also-To', ':/a'], /X-Also-To: .* names no instance/],
+  [[...REQUIRED, 'X-Also-To', 'c2:/a/'], /X-Host-Path must name the file/],
+  [[...REQUIRED, 'X-All-With', 'user.role'], /X-All-With: .*expected KEY=VALUE/],
+  [[...REQUIRED, 'X-All-With', 'user.role=web'], /X-All-With: .* a pattern matches; use \*/],
   [[...REQUIRED, 'X-Incus-Project', 'a/b'], /X-Incus-Project: Not a project name/],
   [[...REQUIRED, 'X-File-Mode', '0999'], /X-File-Mode: expected an octal mode/],
   [[...REQUIRED, 'X-File-Uid', '-1'], /X-File-Uid: expected a number/],
@@ -179,6 +189,9 @@ const headerName = fc.oneof(
     'X-Incus-Project',
     'X-File-Mode',
     'X-File-Uid',
+    'X-Also-To',
+    'X-Also-To*',
+    'X-All-With',
   ),
   fc.constantFrom(
     'X-Create-Dirs',
@@ -191,7 +204,21 @@ const headerName = fc.oneof(
   ),
 );
 const headerValue = fc.oneof(
-  fc.constantFrom('c1', '/srv/a', '/', '0644', 'true', encodeReprDigest('ab'.repeat(32)), "UTF-8''%2Fx", ''),
+  fc.constantFrom(
+    'c1',
+    'c1,c2',
+    'web-*',
+    'c3:/srv/',
+    ':/x',
+    'user.role=web',
+    '/srv/a',
+    '/',
+    '0644',
+    'true',
+    encodeReprDigest('ab'.repeat(32)),
+    "UTF-8''%2Fx",
+    '',
+  ),
   fc.string({
     unit: fc.integer({ min: 1, max: 255 }).map((code) => String.fromCharCode(code)),
     maxLength: 20,
@@ -205,7 +232,13 @@ test('decodeUploadHeaders() gives a valid request or a coded error, for any head
       const raw = pairs.flat();
       try {
         const decoded = decodeUploadHeaders(complete ? [...REQUIRED, ...raw] : raw);
-        assert.equal(instanceNameProblem(decoded.instance), undefined);
+        if (decoded.batch === undefined) assert.equal(instanceNameProblem(decoded.instance), undefined);
+        for (const { names, path } of decoded.batch?.destinations ?? []) {
+          for (const name of names)
+            assert.ok(isPattern(name) || instanceNameProblem(name) === undefined, name);
+          assert.equal(pathProblem(path), undefined);
+          assert.ok(!path.endsWith('/') || decoded.sourceName !== '');
+        }
         assert.equal(projectNameProblem(decoded.project), undefined);
         assert.equal(pathProblem(decoded.path), undefined);
         assert.equal(fileNameProblem(decoded.sourceName), undefined);
@@ -216,5 +249,72 @@ test('decodeUploadHeaders() gives a valid request or a coded error, for any head
       }
     }),
     { numRuns: 3000 },
+  );
+});
+
+test('decodeUploadHeaders() reads several destinations, and keeps one plain name as it is', () => {
+  const read = (...headers: string[]) => decodeUploadHeaders(['X-File-Path', '/srv/a', ...headers]).batch;
+  assert.equal(read('X-Container-Name', 'c1'), undefined);
+  assert.deepEqual(read('X-Container-Name', 'c1, c2,c1'), {
+    destinations: [{ names: ['c1', 'c2'], path: '/srv/a' }],
+    allWith: [],
+  });
+  assert.deepEqual(
+    read('X-Container-Name', 'c?', 'X-Also-To', 'db:/b, c:/d', 'X-Also-To*', "UTF-8''e%2F%C3%BC"),
+    {
+      destinations: [
+        { names: ['c?'], path: '/srv/a' },
+        { names: ['db'], path: '/b, c:/d' },
+        { names: ['e'], path: '/ü' },
+      ],
+      allWith: [],
+    },
+  );
+  assert.deepEqual(read('X-All-With', 'user.role=web', 'X-All-With', 'user.x=a=b'), {
+    destinations: [{ names: ['*'], path: '/srv/a' }],
+    allWith: [
+      { key: 'user.role', value: 'web' },
+      { key: 'user.x', value: 'a=b' },
+    ],
+  });
+});
+
+test('decodeUploadHeaders() reads the batch that encodeBatchHeaders() writes', () => {
+  const name = fc.stringMatching(/^[a-z]([a-z0-9*?-]{0,10}[a-z0-9*?])?$/);
+  const path = fc
+    .array(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 10 }), { maxLength: 3 })
+    .map((names) => cleanPath(`/${names.join('/')}`))
+    .filter((text) => pathProblem(text) === undefined);
+  const destination = fc.record({ names: fc.uniqueArray(name, { minLength: 1, maxLength: 3 }), path });
+  const filter = fc.record({
+    key: fc.stringMatching(/^[a-z.]{1,9}$/),
+    value: fc.string({ unit: 'grapheme' }),
+  });
+  const batch = fc
+    .record({
+      destinations: fc.array(destination, { minLength: 2, maxLength: 4 }),
+      allWith: fc.array(filter, { maxLength: 2 }),
+    })
+    .filter(
+      ({ destinations, allWith }) =>
+        allWith.length === 0 || destinations.some(({ names }) => names.some(isPattern)),
+    );
+  fc.assert(
+    fc.property(batch, (value) => {
+      const [first] = value.destinations;
+      const raw = [
+        'X-Container-Name',
+        first?.names.join(',') ?? '',
+        'X-File-Path*',
+        encodeExtValue(first?.path ?? ''),
+      ];
+      raw.push('X-Host-Path', 'file');
+      for (const [header, texts] of Object.entries(encodeBatchHeaders(value)))
+        for (const text of texts) raw.push(header, text);
+      assert.deepEqual(decodeUploadHeaders(raw).batch, {
+        ...value,
+        allWith: value.allWith.map((one) => ({ ...one })),
+      });
+    }),
   );
 });

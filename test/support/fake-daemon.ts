@@ -246,7 +246,7 @@ function send(response: ServerResponse, status: number, json: unknown, type = 'a
 
 function newJob(id: JobId, request: UploadRequest, size: number, others: readonly Job[]): Job {
   const now = Date.now();
-  const { idempotencyKey: _, ...destination } = request;
+  const { idempotencyKey: _, batch: _b, ...destination } = request;
   return {
     ...destination,
     id,
