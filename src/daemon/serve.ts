@@ -170,7 +170,7 @@ async function stop(
   listening: readonly Listening[],
   stack: ReleaseStack,
 ): Promise<void> {
-  const endsAtMs = nowMs() + graceMs;
+  const endsAtMs = performance.now() + graceMs;
   context.closing = true;
   queue.pause();
   const closed = listening.map(({ listener }) => listener.close());
@@ -187,7 +187,7 @@ async function stop(
   app.connections.endIdle();
   await Promise.all(closed);
   clearTimeout(grace);
-  await queue.stop(Math.max(0, endsAtMs - nowMs()));
+  await queue.stop(Math.max(0, endsAtMs - performance.now()));
   await stack.release();
 }
 
@@ -205,9 +205,9 @@ function listenForSignals(): { first: Promise<NodeJS.Signals>; second: Promise<N
   for (const name of ['SIGTERM', 'SIGINT'] as const) {
     process.on(name, (signal) => {
       // `timeout` and terminals signal the process and its group at once: that is one signal, not two.
-      if (count > 0 && nowMs() - firstAtMs < SAME_SIGNAL_MS) return;
+      if (count > 0 && performance.now() - firstAtMs < SAME_SIGNAL_MS) return;
       count += 1;
-      firstAtMs = nowMs();
+      firstAtMs = performance.now();
       if (count === 1) onFirst(signal);
       else onSecond(signal);
     });

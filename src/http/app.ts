@@ -42,10 +42,7 @@ const MAX_HEADERS = 100;
 const JOB = /^\/v1\/jobs\/([^/]+)(?:\/(cancel|retry))?$/;
 
 export function createApp(context: AppContext): App {
-  const uploads = new UploadRegistry({
-    nowMs: context.nowMs,
-    bodyTimeoutMs: () => context.limits.bodyTimeoutMs,
-  });
+  const uploads = new UploadRegistry({ bodyTimeoutMs: () => context.limits.bodyTimeoutMs });
   const metrics = createMetrics(context);
   const getEvents = createEventsRoute(context);
 

@@ -50,7 +50,7 @@ export class UploadBody {
     this.#draft = draft;
     this.#declaredBytes = declaredBytes;
     this.#source = source;
-    this.#startedAtMs = context.nowMs();
+    this.#startedAtMs = performance.now();
     this.#hash = draft.sha256 === null ? undefined : createHash('sha256');
     this.#reservedBytes = declaredBytes ?? 0;
     context.spool.disk.reserve(this.#reservedBytes);
@@ -146,7 +146,7 @@ export class UploadBody {
   /** A large file that arrives fast is delivered while it arrives, if there is a place for it. */
   #beginEarly(file: Upload): void {
     this.#askedEarly = true;
-    const tookMs = this.#context.nowMs() - this.#startedAtMs;
+    const tookMs = performance.now() - this.#startedAtMs;
     const isFast = this.#receivedBytes >= tookMs * EARLY_BYTES_PER_MS;
     if (!isFast || (this.#declaredBytes ?? Number.POSITIVE_INFINITY) < EARLY_LEAST_BYTES) return;
     this.#early = this.#context.queue.beginEarly(this.#draft, file);

@@ -1,6 +1,6 @@
 /** An upload whose body is arriving. */
 export type ArrivingUpload = {
-  /** Milliseconds since 1970. */
+  /** By the steady clock of `performance.now()`: the machine's may be set. */
   readonly lastByteAtMs: number;
   readonly receivedBytes: number;
   /** Whether it is we who let the sender wait. */
@@ -22,12 +22,12 @@ const TOLERATED_SLOW = 64;
 /** The uploads whose bodies are arriving. One timer looks for those that have stopped, however many there are. */
 export class UploadRegistry {
   readonly #uploads = new Map<ArrivingUpload, Progress>();
-  readonly #nowMs: () => number;
   readonly #bodyTimeoutMs: () => number;
+  /** When the next look is due. */
+  #dueAtMs = 0;
   #timer: NodeJS.Timeout;
 
-  constructor(options: { nowMs: () => number; bodyTimeoutMs: () => number }) {
-    this.#nowMs = options.nowMs;
+  constructor(options: { bodyTimeoutMs: () => number }) {
     this.#bodyTimeoutMs = options.bodyTimeoutMs;
     this.#timer = this.#schedule();
   }
@@ -69,7 +69,8 @@ export class UploadRegistry {
   }
 
   #look(): void {
-    const latestMs = this.#nowMs() - this.#bodyTimeoutMs();
+    // A process that got no time itself could not see what was sent meanwhile.
+    const latestMs = Math.min(performance.now(), this.#dueAtMs) - this.#bodyTimeoutMs();
     for (const [upload, progress] of this.#uploads) {
       if (upload.paused) continue;
       if (upload.lastByteAtMs < latestMs) upload.stall();
@@ -83,6 +84,7 @@ export class UploadRegistry {
   /** The timeout may change while this runs, so each look sets the time of the next. */
   #schedule(): NodeJS.Timeout {
     const everyMs = Math.min(Math.max(this.#bodyTimeoutMs() / 8, 50), LOOK_AT_LEAST_EVERY_MS);
+    this.#dueAtMs = performance.now() + everyMs;
     return setTimeout(() => this.#look(), everyMs).unref();
   }
 }

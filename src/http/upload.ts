@@ -147,7 +147,7 @@ export class UploadSession {
       },
       resume: () => {
         if (this.#over) return;
-        this.lastByteAtMs = this.#context.nowMs();
+        this.lastByteAtMs = performance.now();
         this.paused = false;
         this.#req.resume();
       },
@@ -156,11 +156,11 @@ export class UploadSession {
     });
     this.#body = body;
     this.#context.stats.uploadsUnderWay += 1;
-    this.lastByteAtMs = this.#context.nowMs();
+    this.lastByteAtMs = performance.now();
     this.#registry.add(this);
     this.#req.on('data', (chunk: Buffer) => {
       if (this.#over) return;
-      this.lastByteAtMs = this.#context.nowMs();
+      this.lastByteAtMs = performance.now();
       try {
         body.take(chunk);
       } catch (error) {

@@ -11,6 +11,9 @@ export function createLaneSource(
     readonly live: LiveIndex;
     readonly read: (sequence: number) => JobRecord | undefined;
     readonly onDeferred: (sequence: number, dueMs: number) => void;
+    readonly nowMs: () => number;
+    /** What a job may have to wait at most. */
+    readonly mostDelayMs: number;
   },
 ): LaneSource {
   return {
@@ -21,7 +24,9 @@ export function createLaneSource(
       const small = record.payloadFile === 0 && record.size <= INLINE_LIMIT_BYTES;
       const barrier = record.extract !== null;
       const keys = pathKeys(record);
-      return { sequence, keys, small: small && !barrier, barrier, notBeforeMs: record.nextAttemptAt ?? 0 };
+      // Its time was noted by the clock of an earlier run, which may have been far ahead.
+      const notBeforeMs = Math.min(record.nextAttemptAt ?? 0, about.nowMs() + about.mostDelayMs);
+      return { sequence, keys, small: small && !barrier, barrier, notBeforeMs };
     },
     onDeferred: about.onDeferred,
   };

@@ -15,6 +15,8 @@ export type LanesContext = {
   readonly nowMs: () => number;
   /** Least pause of a lane whose instance has trouble. */
   readonly leastPauseMs: number;
+  /** What a job may have to wait at most after a failure. */
+  readonly mostDelayMs: number;
 };
 
 export class Lanes {
@@ -24,16 +26,16 @@ export class Lanes {
 
   constructor(context: LanesContext) {
     this.#context = context;
-    this.#clock = new RetryClock(context.nowMs);
+    this.#clock = new RetryClock(context.nowMs, undefined, () => this.#wakeAll());
   }
 
   /** The lane of that name, made when it is not there. */
   of(name: string): Lane {
     const existing = this.#lanes.get(name);
     if (existing !== undefined) return existing;
-    const { live, read } = this.#context;
+    const { live, read, nowMs, mostDelayMs } = this.#context;
     const onDeferred = (sequence: number, dueMs: number): void => this.#wakeAt(lane, sequence, dueMs);
-    const lane: Lane = new Lane(name, createLaneSource(name, { live, read, onDeferred }));
+    const lane: Lane = new Lane(name, createLaneSource(name, { live, read, onDeferred, nowMs, mostDelayMs }));
     this.#lanes.set(name, lane);
     return lane;
   }
@@ -73,6 +75,15 @@ export class Lanes {
 
   stop(): void {
     this.#clock.stop();
+  }
+
+  /** The clock was set: what waits for a time, which may be years away now, is tried at once. */
+  #wakeAll(): void {
+    for (const lane of this.#lanes.values()) {
+      lane.pausedUntilMs = 0;
+      lane.wake(this.#context.nowMs());
+      this.#context.pump(lane);
+    }
   }
 
   #wakeAt(lane: Lane, sequence: number, dueMs: number): void {

@@ -72,6 +72,7 @@ export class Queue {
       pump: (lane) => this.#pump(lane),
       nowMs: options.nowMs,
       leastPauseMs: options.policy.minDelayMs,
+      mostDelayMs: options.policy.maxDelayMs,
     });
     this.#places = new Places(options.concurrency, (lane) => this.#pump(lane));
     this.circuit = new Circuit({

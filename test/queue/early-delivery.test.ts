@@ -87,7 +87,8 @@ test('EarlyDelivery of an upload that stalls is given up; the job is delivered f
 });
 
 test('EarlyDelivery that fails after the job was accepted is an attempt like any other', async (t) => {
-  const begun = await begin(t);
+  const policy = { minDelayMs: 60_000, maxDelayMs: 60_000, slowDelayMs: 60_000 };
+  const begun = await begin(t, { policy });
   const { made, early } = begun;
   made.target.behave('*', { fail: 'instance_disk_full', slow: true });
   const sequence = await accept(begun);
@@ -96,6 +97,7 @@ test('EarlyDelivery that fails after the job was accepted is an attempt like any
   assert.equal(job.attempts, 1);
   assert.equal(job.error?.code, 'instance_disk_full');
   made.target.behave('*', 'deliver');
+  await made.queue.retry(sequence);
   await made.until(sequence, 'delivered');
   await early.settled;
   assert.deepEqual(made.target.files.get('c1:/big'), WHOLE);

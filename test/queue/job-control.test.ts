@@ -50,7 +50,7 @@ test('cancelJob() ends a job that waits for a free place', async (t) => {
 });
 
 test('cancelJob() ends a deferred job, and its time brings it not back', async (t) => {
-  const made = await openQueue(t);
+  const made = await openQueue(t, {}, { maxAttempts: 10_000 });
   made.target.behave('*', { fail: 'connection_lost' });
   const first = await made.push('/f');
   await made.until(first, 'deferred');

@@ -93,3 +93,15 @@ test('Queue says that a record cannot be read and goes on with the others', asyn
   assert.deepEqual(made.target.log, ['c1:/f=a', 'c1:/f=c']);
   assert.ok(warnings.includes('cannot read a job'));
 });
+
+test('Queue.start() does not wait for a time that was noted by a clock far ahead', async (t) => {
+  let aheadMs = 86_400_000;
+  const made = await openQueue(t, { nowMs: () => Date.now() + aheadMs });
+  made.target.behave('*', { fail: 'instance_unavailable', scope: 'instance' });
+  const sequence = await made.push('/f');
+  await made.until(sequence, 'deferred');
+  aheadMs = 0;
+  made.target.behave('*', 'deliver');
+  await made.restart('crash');
+  await made.until(sequence, 'delivered');
+});
