@@ -9,6 +9,8 @@ import type { JobRecord } from '../spool/job-record.ts';
 import { type Draft, INLINE_LIMIT_BYTES, type Upload } from '../spool/spool.ts';
 import type { AppContext } from './app-context.ts';
 
+/** A body that was announced as large gets its file once so much has come: who only announces it costs no file. */
+const FILE_AFTER_BYTES = 1024;
 /** How often a growing upload looks at the free space. */
 const SPACE_CHECK_BYTES = 8 << 20;
 /** When a delivery may begin while the body arrives: this much is there, this much is to come, and it comes fast. */
@@ -33,6 +35,7 @@ export class UploadBody {
   readonly #source: BodySource;
   readonly #hash: Hash | undefined;
   readonly #startedAtMs: number;
+  readonly #fileAfterBytes: number;
   #receivedBytes = 0;
   #checkedBytes = 0;
   #writtenBytes = 0;
@@ -54,7 +57,7 @@ export class UploadBody {
     this.#hash = draft.sha256 === null ? undefined : createHash('sha256');
     this.#reservedBytes = declaredBytes ?? 0;
     context.spool.disk.reserve(this.#reservedBytes);
-    if (this.#reservedBytes > INLINE_LIMIT_BYTES) this.#opening = this.#openFile();
+    this.#fileAfterBytes = this.#reservedBytes > INLINE_LIMIT_BYTES ? FILE_AFTER_BYTES : INLINE_LIMIT_BYTES;
   }
 
   get receivedBytes(): number {
@@ -72,10 +75,8 @@ export class UploadBody {
       return;
     }
     this.#chunks.push(chunk);
-    if (this.#receivedBytes > INLINE_LIMIT_BYTES) {
-      this.#opening ??= this.#openFile();
-      this.#source.pause();
-    }
+    if (this.#receivedBytes > this.#fileAfterBytes) this.#opening ??= this.#openFile();
+    if (this.#receivedBytes > INLINE_LIMIT_BYTES) this.#source.pause();
   }
 
   /**

@@ -18,6 +18,10 @@ const LOOK_AT_LEAST_EVERY_MS = 1000;
 const SLOW_BYTES = 1024;
 /** So many slow uploads are let be; more of them, when every place is taken, are a flood. */
 const TOLERATED_SLOW = 64;
+/** Between two looks a body is slow as well that has been silent for so long, or of which hardly anything has come. */
+const SILENT_MS = 1000;
+/** One of which hardly anything has come gives way after so long. */
+const UNBEGUN_MS = 50;
 
 /** The uploads whose bodies are arriving. One timer looks for those that have stopped, however many there are. */
 export class UploadRegistry {
@@ -46,16 +50,21 @@ export class UploadRegistry {
 
   /**
    * Ends the upload that has been slow for longest, when so many are slow that this is no accident; false when none had
-   * to give way. So senders that hold places without using them keep nobody else out.
+   * to give way. So senders that hold places without using them keep nobody else out, from the first moment on.
    */
   makeRoom(): boolean {
+    const nowMs = this.#nowMs();
     let slow = 0;
     let slowest: ArrivingUpload | undefined;
     let mostLooks = 0;
     for (const [upload, { slowLooks }] of this.#uploads) {
-      if (slowLooks === 0) continue;
+      const silentMs = upload.paused ? 0 : nowMs - upload.lastByteAtMs;
+      const isUnbegun = upload.receivedBytes < SLOW_BYTES && !upload.paused;
+      if (slowLooks === 0 && !isUnbegun && silentMs <= SILENT_MS) continue;
       slow += 1;
-      if (slowLooks <= mostLooks) continue;
+      if (slowLooks === 0 && silentMs <= UNBEGUN_MS) continue;
+      const isSlower = slowLooks === mostLooks ? isSilentLonger(upload, slowest) : slowLooks > mostLooks;
+      if (!isSlower) continue;
       mostLooks = slowLooks;
       slowest = upload;
     }
@@ -87,4 +96,8 @@ export class UploadRegistry {
     this.#dueAtMs = performance.now() + everyMs;
     return setTimeout(() => this.#look(), everyMs).unref();
   }
+}
+
+function isSilentLonger(upload: ArrivingUpload, than: ArrivingUpload | undefined): boolean {
+  return than === undefined || upload.lastByteAtMs < than.lastByteAtMs;
 }
