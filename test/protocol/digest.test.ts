@@ -23,8 +23,8 @@ test('decodeReprDigest() takes the last of equal members, as RFC 9651 section 3.
 });
 
 test('decodeReprDigest() is undefined without a sha-256 and null for a malformed one', () => {
-  for (const value of ['', 'sha-512=:AAAA:', 'xsha-256=:AAAA:', 'md5'])
-    assert.equal(decodeReprDigest(value), undefined);
+  for (const value of ['sha-512=:AAAA:', 'xsha-256=:AAAA:', 'sha-512=:AAAA:;a=1, md5=::'])
+    assert.equal(decodeReprDigest(value), undefined, value);
   const good = encodeReprDigest('00'.repeat(32)).slice('sha-256='.length);
   const malformed = [
     '',
@@ -38,4 +38,10 @@ test('decodeReprDigest() is undefined without a sha-256 and null for a malformed
     '00'.repeat(32),
   ];
   for (const value of malformed) assert.equal(decodeReprDigest(`sha-256=${value}`), null, value);
+});
+
+test('decodeReprDigest() is null for what is no digest at all', () => {
+  const good = encodeReprDigest('00'.repeat(32));
+  for (const value of ['', 'md5', 'nonsense', '00'.repeat(32), good.toUpperCase(), `${good},`, `x ${good}`])
+    assert.equal(decodeReprDigest(value), null, value);
 });
