@@ -5,6 +5,7 @@ import type { Duplex } from 'node:stream';
 import { CodedError, messageOf } from '../errors.ts';
 import type { AppContext } from './app-context.ts';
 import { type Access, authenticate } from './authenticate.ts';
+import { getBatch } from './batches.ts';
 import type { Caller } from './caller.ts';
 import { Connections, defaultConnectionLimits } from './connections.ts';
 import { createEventsRoute } from './events.ts';
@@ -40,6 +41,7 @@ const PROBES = new Map([
 
 const MAX_HEADERS = 100;
 const JOB = /^\/v1\/jobs\/([^/]+)(?:\/(cancel|retry))?$/;
+const BATCH = /^\/v1\/batches\/([^/]+)$/;
 
 export function createApp(context: AppContext): App {
   const uploads = new UploadRegistry({ bodyTimeoutMs: () => context.limits.bodyTimeoutMs });
@@ -85,6 +87,11 @@ export function createApp(context: AppContext): App {
       }
       allow(req, 'POST');
       return action === 'cancel' ? cancelJob(context, caller, id, res) : retryJob(context, caller, id, res);
+    }
+    const batch = BATCH.exec(url.pathname)?.[1];
+    if (batch !== undefined) {
+      allow(req, 'GET');
+      return getBatch(context, caller, batch, res);
     }
     switch (url.pathname) {
       case '/v1/jobs':

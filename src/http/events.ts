@@ -4,6 +4,7 @@ import type { Job } from '../protocol/job.ts';
 import { encodeJob } from '../protocol/job-wire.ts';
 import type { Queue } from '../queue/queue.ts';
 import type { AppContext } from './app-context.ts';
+import { findBatch, parseBatchId } from './batches.ts';
 import type { Caller } from './caller.ts';
 import { findJob, parseId } from './jobs.ts';
 
@@ -12,7 +13,7 @@ const HEARTBEAT_MS = 15_000;
 type EventsRoute = (caller: Caller, url: URL, req: IncomingMessage, res: ServerResponse) => void;
 
 /**
- * `?job=ID` follows one job and starts with its present state. `Last-Event-ID` resumes after that event; when what
+ * `?job=ID` follows one job and starts with its present state, `?batch=ID` the jobs of a batch. `Last-Event-ID` resumes after that event; when what
  * followed is not kept any more, a `reset` event says that changes were missed, and `?job=ID` starts anew.
  */
 export function createEventsRoute(context: AppContext): EventsRoute {
@@ -20,9 +21,11 @@ export function createEventsRoute(context: AppContext): EventsRoute {
   const encoder = new EventEncoder(context.queue);
 
   return (caller, url, req, res) => {
-    const id = url.searchParams.get('job');
-    const only = id === null || id === '' ? undefined : parseId(id);
+    const id = url.searchParams.get('job') || undefined;
+    const only = id === undefined ? undefined : parseId(id);
     if (only !== undefined) findJob(context, caller, only);
+    const batch = url.searchParams.get('batch') || undefined;
+    const members = batch === undefined ? [] : findBatch(context, caller, parseBatchId(batch));
 
     res.writeHead(200, {
       'Content-Type': 'text/event-stream',
@@ -39,6 +42,7 @@ export function createEventsRoute(context: AppContext): EventsRoute {
     const last = lastEventId(req);
     const resumed = last !== undefined && catchUp(last);
     if (only !== undefined && !resumed) send(feed.latest, only, true);
+    if (!resumed) for (const { sequence } of members) send(feed.latest, sequence, true);
 
     const stop = feed.watch(({ number, sequence }) => {
       if (!blocked) send(number, sequence);
@@ -87,6 +91,7 @@ export function createEventsRoute(context: AppContext): EventsRoute {
       if (only !== undefined && only !== sequence) return;
       const event = encoder.encode(number, sequence, fresh);
       if (event === undefined || !caller.covers(event.job)) return;
+      if (batch !== undefined && event.job.batch !== batch) return;
       if (caller.isStillValid) blocked = !res.write(event.text);
       else end();
     }

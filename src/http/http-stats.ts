@@ -5,6 +5,8 @@ export class HttpStats {
   uploadsAccepted = 0;
   uploadBytesAccepted = 0;
   uploadsUnderWay = 0;
+  /** What these are going to be: several jobs of an upload with several destinations. */
+  jobsArriving = 0;
   uploadsReplayed = 0;
   uploadsAborted = 0;
   readonly refusedByCode = new Map<ErrorCode, number>();

@@ -8,6 +8,7 @@ import { instanceNameProblem, projectNameProblem } from '../protocol/names.ts';
 import { listJobs } from '../spool/listing.ts';
 import type { AppContext } from './app-context.ts';
 import { InvalidTokenError } from './auth-error.ts';
+import { parseBatchId } from './batches.ts';
 import { type Caller, demandJob } from './caller.ts';
 import { peerOf } from './peer.ts';
 import { sendError, sendJson } from './respond.ts';
@@ -26,12 +27,14 @@ export function getJobs({ spool, queue }: AppContext, caller: Caller, url: URL, 
   const after = searchParams.get('after') || undefined;
   const before = after === undefined ? undefined : decodeJobId(after);
   if (after !== undefined && before === undefined) throw bad('after: expected the next of an earlier page');
+  const batch = searchParams.get('batch') || undefined;
   const page = listJobs(
     spool,
     {
       state,
       instance: nameIn(searchParams, 'instance', instanceNameProblem),
       project: nameIn(searchParams, 'project', projectNameProblem),
+      batch: batch === undefined ? undefined : parseBatchId(batch),
       limit: Math.min(parseCount(searchParams, 'limit', DEFAULT_LIMIT, 1), MAX_LIMIT),
       before,
     },

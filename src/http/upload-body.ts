@@ -103,7 +103,8 @@ export class UploadBody {
   /** The job was accepted as this upload's own: gives it to the queue. */
   async settle(record: JobRecord): Promise<void> {
     this.#release();
-    this.#context.queue.admitted(record, this.#early);
+    const { queue, spool } = this.#context;
+    for (const job of spool.readUpload(record)) queue.admitted(job, this.#early);
     await this.#early?.settled;
     await this.#file?.writer.close();
   }
@@ -147,6 +148,8 @@ export class UploadBody {
   /** A large file that arrives fast is delivered while it arrives, if there is a place for it. */
   #beginEarly(file: Upload): void {
     this.#askedEarly = true;
+    // One of several destinations would be ahead of the others, which read the same bytes from the spool soon.
+    if (this.#draft.batch !== undefined) return;
     const tookMs = performance.now() - this.#startedAtMs;
     const isFast = this.#receivedBytes >= tookMs * EARLY_BYTES_PER_MS;
     if (!isFast || (this.#declaredBytes ?? Number.POSITIVE_INFINITY) < EARLY_LEAST_BYTES) return;

@@ -30,7 +30,7 @@ export function draftOf(request: UploadRequest, caller: Caller): Draft {
 }
 
 /** Keys of two senders never meet; the journal's keys are short, whatever a sender calls its own. */
-function hashKey({ idempotencyKey }: UploadRequest, submittedBy: string | null): string | null {
+export function hashKey({ idempotencyKey }: UploadRequest, submittedBy: string | null): string | null {
   if (idempotencyKey === null) return null;
   return createHash('sha256')
     .update(`${submittedBy ?? ''}\0${idempotencyKey}`)
@@ -39,6 +39,8 @@ function hashKey({ idempotencyKey }: UploadRequest, submittedBy: string | null):
 
 /** Whether a job that was accepted under the same key is for the same file. */
 export function sameDestination(draft: Draft, record: JobRecord): boolean {
+  if (draft.batch !== undefined) return draft.batch.request === record.batchRequest;
+  if (record.batch !== null) return false;
   return (
     draft.instance === record.instance &&
     draft.project === record.project &&

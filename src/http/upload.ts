@@ -5,8 +5,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { trace } from '../base/trace.ts';
 import { CodedError } from '../errors.ts';
-import { encodeJobId } from '../protocol/job-id.ts';
-import { encodeJob } from '../protocol/job-wire.ts';
 import { decodeUploadHeaders } from '../protocol/upload-headers.ts';
 import type { JobRecord } from '../spool/job-record.ts';
 import type { Draft } from '../spool/spool.ts';
@@ -14,6 +12,8 @@ import type { AppContext } from './app-context.ts';
 import type { Caller } from './caller.ts';
 import { peerOf } from './peer.ts';
 import { sendError, sendWhole } from './respond.ts';
+import { answerOf } from './upload-answer.ts';
+import { isBatchUpload, resolveBatch, unresolvedDraft } from './upload-batch.ts';
 import { checkSize, UploadBody } from './upload-body.ts';
 import { codedError, declaredLength, draftOf, sameDestination } from './upload-draft.ts';
 import type { UploadRegistry } from './upload-registry.ts';
@@ -49,15 +49,30 @@ export class UploadSession {
   /** `askedToContinue`: the sender waits for a `100 Continue` before it sends the body (RFC 9110 section 10.1.1). */
   start(askedToContinue: boolean): void {
     try {
-      this.#draft = draftOf(decodeUploadHeaders(this.#req.rawHeaders), this.#caller);
+      const request = decodeUploadHeaders(this.#req.rawHeaders);
       const declaredBytes = declaredLength(this.#req);
+      if (isBatchUpload(request)) {
+        this.#draft = unresolvedDraft(request, this.#caller);
+        if (this.#replay()) return;
+        resolveBatch(this.#context, this.#caller, request)
+          .then((draft) => this.#begin(draft, declaredBytes, askedToContinue))
+          .catch((error: unknown) => this.#refuse(error));
+        return;
+      }
+      this.#draft = draftOf(request, this.#caller);
       if (this.#replay()) return;
-      this.#admit(declaredBytes ?? 0);
-      this.#receive(declaredBytes);
+      this.#begin(this.#draft, declaredBytes, askedToContinue);
     } catch (error) {
       this.#refuse(error);
-      return;
     }
+  }
+
+  #begin(draft: Draft, declaredBytes: number | undefined, askedToContinue: boolean): void {
+    // The sender may have gone while the target was asked.
+    if (this.#over || this.#res.destroyed) return;
+    this.#draft = draft;
+    this.#admit(declaredBytes ?? 0);
+    this.#receive(declaredBytes);
     if (askedToContinue) this.#res.writeContinue();
   }
 
@@ -80,6 +95,11 @@ export class UploadSession {
 
   get receivedBytes(): number {
     return this.#body?.receivedBytes ?? 0;
+  }
+
+  /** How many jobs come of it. */
+  get #jobs(): number {
+    return this.#draft.batch?.destinations.length ?? 1;
   }
 
   /** Answers at once when the key was used before: the first job again, or a refusal for another destination. */
@@ -110,7 +130,8 @@ export class UploadSession {
   #checkSameDestination(record: JobRecord): void {
     const { instance, path } = this.#draft;
     // Sent before the token of this name was given another scope.
-    if (!this.#caller.covers(record)) throw new CodedError('key_reused');
+    const jobs = this.#context.spool.readUpload(record);
+    if (!jobs.every((job) => this.#caller.covers(job))) throw new CodedError('key_reused');
     if (sameDestination(this.#draft, record)) return;
     throw new CodedError(
       'key_reused',
@@ -128,7 +149,7 @@ export class UploadSession {
         { retryAfterSeconds: 1 },
       );
     }
-    if (spool.live.size + stats.uploadsUnderWay >= limits.maxQueuedJobs) {
+    if (spool.live.size + stats.jobsArriving + this.#jobs > limits.maxQueuedJobs) {
       throw new CodedError(
         'queue_full',
         `${limits.maxQueuedJobs} jobs wait in the queue, no more are taken`,
@@ -156,6 +177,7 @@ export class UploadSession {
     });
     this.#body = body;
     this.#context.stats.uploadsUnderWay += 1;
+    this.#context.stats.jobsArriving += this.#jobs;
     this.lastByteAtMs = performance.now();
     this.#registry.add(this);
     this.#req.on('data', (chunk: Buffer) => {
@@ -191,7 +213,7 @@ export class UploadSession {
       this.#leave();
       stats.uploadsAccepted += 1;
       stats.uploadBytesAccepted += body.receivedBytes;
-      this.#audit(record);
+      for (const job of this.#context.spool.readUpload(record)) this.#audit(job);
       this.#answer(record);
       trace('answered', record.sequence);
       await body.settle(record);
@@ -215,15 +237,11 @@ export class UploadSession {
     if (this.#over) return;
     this.#over = true;
     if (this.#res.destroyed) return;
-    const id = encodeJobId(record.sequence);
     const json = this.#req.headers.accept?.includes('json') === true;
-    const text = json
-      ? `${JSON.stringify(encodeJob(this.#context.queue.view(record)))}\n`
-      : `Queued for ${record.instance} as job ${id}\n`;
+    const { text, headers } = answerOf(this.#context, record, json);
     sendWhole(this.#req, this.#res, 202, text, {
       'Content-Type': json ? 'application/json' : 'text/plain; charset=utf-8',
-      Location: `/v1/jobs/${id}`,
-      'X-Job-Id': id,
+      ...headers,
     });
   }
 
@@ -254,5 +272,6 @@ export class UploadSession {
     if (this.lastByteAtMs === 0) return;
     this.lastByteAtMs = 0;
     this.#context.stats.uploadsUnderWay -= 1;
+    this.#context.stats.jobsArriving -= this.#jobs;
   }
 }

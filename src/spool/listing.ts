@@ -8,6 +8,7 @@ export type ListQuery = {
   readonly state: JobState | undefined;
   readonly instance: string | undefined;
   readonly project: string | undefined;
+  readonly batch?: number | undefined;
   /** Most jobs on the page. */
   readonly limit: number;
   /** Only jobs older than this sequence: `next` of the page before. */
@@ -59,6 +60,10 @@ function fits(record: JobRecord, query: ListQuery, delivering: ReadonlySet<numbe
 function sequences(spool: Spool, query: ListQuery, delivering: ReadonlySet<number>): Iterable<number> {
   const { journal, live } = spool;
   const before = query.before ?? Number.MAX_SAFE_INTEGER;
+  if (query.batch !== undefined) {
+    const members = spool.readBatch(query.batch).map(({ sequence }) => sequence);
+    return members.filter((sequence) => sequence < before).reverse();
+  }
   switch (query.state) {
     case 'delivered':
     case 'failed':

@@ -174,6 +174,11 @@ export class Spool {
     return readBatch(this.journal, batch, (sequence) => this.read(sequence));
   }
 
+  /** All jobs that were accepted with this one: those of its batch, or it alone. */
+  readUpload(record: JobRecord): readonly JobRecord[] {
+    return record.batch === null ? [record] : this.readBatch(record.batch);
+  }
+
   /** Whether a job accepted after `sequence` was already delivered to one of the files of these keys. */
   isOvertaken(keys: readonly number[], sequence: number): boolean {
     return keys.some((key) => {
