@@ -65,6 +65,7 @@ test('GET /v1/jobs/ID gives every member of a job while it is delivered and afte
     extract: null,
     files_total: null,
     files_done: null,
+    batch: null,
   });
   const behind = await push('web', '/tmp/', { 'X-Host-Path': 'b.txt' });
   assert.equal(JSON.parse((await get(`/v1/jobs/${behind}`)).text).ahead, 1);
