@@ -52,8 +52,7 @@ export class UploadRegistry {
    * Ends the upload that has been slow for longest, when so many are slow that this is no accident; false when none had
    * to give way. So senders that hold places without using them keep nobody else out, from the first moment on.
    */
-  makeRoom(): boolean {
-    const nowMs = this.#nowMs();
+  makeRoom(nowMs = performance.now()): boolean {
     let slow = 0;
     let slowest: ArrivingUpload | undefined;
     let mostLooks = 0;
