@@ -8,6 +8,10 @@ export type Operand =
   /** What may follow `remote`, and names of remotes. */
   | 'remote'
   | 'remote-name'
+  | 'instance'
+  | 'project'
+  /** A file, or as a later word an instance and a colon. */
+  | 'source-or-destination'
   | { readonly jobsIn: readonly string[] };
 
 export type CompletedOption = {
@@ -28,3 +32,6 @@ export type CompletedCommand = {
 export const SHELLS = ['bash', 'zsh', 'fish'] as const;
 
 export const REMOTE_COMMANDS = ['add', 'list', 'remove', 'default'] as const;
+
+/** Options that decide which daemon is asked, and about what; the scripts pass them on. */
+export const PASSED_ON = ['--url', '--remote', '--token-file', '--project'] as const;

@@ -3,6 +3,7 @@ import {
   type CompletedCommand,
   type CompletedOption,
   type Operand,
+  PASSED_ON,
   REMOTE_COMMANDS,
   SHELLS,
 } from './completed-command.ts';
@@ -14,12 +15,22 @@ export function completeInFish(commands: readonly CompletedCommand[]): string {
   const names = commands.map(({ name }) => name).join(' ');
   const lines = [
     '# fish completion for incus-upload',
+    'function __incus_upload_ask',
+    '    set -l words (commandline -opc)',
+    '    set -l given',
+    '    for i in (seq 2 (math (count $words) - 1))',
+    `        if contains -- $words[$i] ${PASSED_ON.join(' ')}`,
+    '            set -a given $words[$i] $words[(math $i + 1)]',
+    '        end',
+    '    end',
+    '    incus-upload $argv $given 2>/dev/null',
+    'end',
     'function __incus_upload_jobs',
     '    if test (count $argv) -eq 0',
-    '        incus-upload jobs -q --limit 200 2>/dev/null',
+    '        __incus_upload_ask jobs -q --limit 200',
     '    end',
     '    for state in $argv',
-    '        incus-upload jobs -q --limit 200 --state $state 2>/dev/null',
+    '        __incus_upload_ask jobs -q --limit 200 --state $state',
     '    end',
     'end',
     'complete -c incus-upload -f',
@@ -43,7 +54,7 @@ export function completeInFish(commands: readonly CompletedCommand[]): string {
 
 function optionArguments({ names, description, value }: CompletedOption): string {
   const parts = names.map((name) => (name.startsWith('--') ? `-l ${name.slice(2)}` : `-s ${name.slice(1)}`));
-  if (value !== undefined) parts.push('-r', operandArguments(value, ''));
+  if (value !== undefined) parts.push(value === 'file' ? '-r' : '-x', operandArguments(value, ''));
   parts.push(`-d ${quote(description)}`);
   return parts.filter((part) => part !== '').join(' ');
 }
@@ -56,6 +67,10 @@ function operandArguments(operand: Operand, names: string): string {
   if (operand === 'none') return '';
   const remotes = '(incus-upload remote list -q 2>/dev/null)';
   if (operand === 'remote') return `-a ${quote(`${REMOTE_COMMANDS.join(' ')} ${remotes}`)}`;
+  if (operand === 'instance') return `-a ${quote('(__incus_upload_ask instances -q)')}`;
+  if (operand === 'project') return `-a ${quote('(__incus_upload_ask instances --projects)')}`;
+  if (operand === 'source-or-destination')
+    return `-F -a ${quote("(__incus_upload_ask instances -q | string replace -r '$' :)")}`;
   if (operand === 'remote-name') return `-a ${quote(remotes)}`;
   return `-a ${quote(`(${['__incus_upload_jobs', ...operand.jobsIn].join(' ')})`)}`;
 }

@@ -3,6 +3,7 @@ import {
   type CompletedCommand,
   type CompletedOption,
   type Operand,
+  PASSED_ON,
   REMOTE_COMMANDS,
   SHELLS,
 } from './completed-command.ts';
@@ -31,17 +32,43 @@ _incus_upload_remotes() {
   names=("$@" \${(f)"$(incus-upload remote list -q 2>/dev/null)"})
   compadd -a names
 }
+_incus_upload_ask() {
+  local -a given
+  local i
+  for ((i = 2; i < $#_incus_upload_line - 1; i++)); do
+    case $_incus_upload_line[i] in
+      (${PASSED_ON.join('|')}) given+=($_incus_upload_line[i] $_incus_upload_line[i+1]) ;;
+    esac
+  done
+  incus-upload "$@" "\${given[@]}" 2>/dev/null
+}
 _incus_upload_jobs() {
   local -a ids
   local state
-  (( $# )) || ids=(\${(f)"$(incus-upload jobs -q --limit 200 2>/dev/null)"})
+  (( $# )) || ids=(\${(f)"$(_incus_upload_ask jobs -q --limit 200)"})
   for state in "$@"; do
-    ids+=(\${(f)"$(incus-upload jobs -q --limit 200 --state $state 2>/dev/null)"})
+    ids+=(\${(f)"$(_incus_upload_ask jobs -q --limit 200 --state $state)"})
   done
   compadd -a ids
 }
+_incus_upload_instances() {
+  local -a names
+  names=(\${(f)"$(_incus_upload_ask instances -q)"})
+  compadd "$@" -a names
+}
+_incus_upload_projects() {
+  local -a names
+  names=(\${(f)"$(_incus_upload_ask instances --projects)"})
+  compadd -a names
+}
+_incus_upload_operand() {
+  _files
+  # The first word is a source.
+  (( CURRENT > 2 )) && [[ $PREFIX != */* ]] && _incus_upload_instances -S :
+}
 _incus_upload() {
   local curcontext=$curcontext state line
+  local -a _incus_upload_line=($words)
   _arguments -C -s ${globals.map(optionSpec).join(' \\\n    ')} \\
     '--version[print the version]' \\
     '1: :_incus_upload_commands' \\
@@ -74,6 +101,9 @@ function action(operand: Operand): string {
   if (operand === 'none') return ' ';
   if (operand === 'remote') return `_incus_upload_remotes ${REMOTE_COMMANDS.join(' ')}`;
   if (operand === 'remote-name') return '_incus_upload_remotes';
+  if (operand === 'instance') return '_incus_upload_instances';
+  if (operand === 'project') return '_incus_upload_projects';
+  if (operand === 'source-or-destination') return '_incus_upload_operand';
   return ['_incus_upload_jobs', ...operand.jobsIn].join(' ');
 }
 

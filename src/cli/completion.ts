@@ -8,7 +8,7 @@ import type { GlobalFlags } from './context.ts';
 import { createOutput } from './output.ts';
 
 const OPERANDS: Readonly<Record<string, Operand>> = {
-  push: 'file',
+  push: 'source-or-destination',
   show: { jobsIn: [] },
   wait: { jobsIn: ['queued', 'delivering', 'deferred'] },
   cancel: { jobsIn: ['queued', 'delivering', 'deferred'] },
@@ -24,11 +24,14 @@ const VALUES: Readonly<Record<string, Operand>> = {
   '--token-file': 'file',
   '--exclude-from': 'file',
   '--remote': 'remote-name',
+  '--instance': 'instance',
+  '--project': 'project',
   '--cert': 'file',
   '--key': 'file',
 };
 
-/** `completion SHELL`: a script made of the commands and options there are; it asks the daemon for job ids. */
+/** `completion SHELL`: a script made of the commands and options there are; it asks the daemon for job ids, instances and
+ * projects. */
 export async function runCompletion(shell: string, program: Command, flags: GlobalFlags): Promise<number> {
   const output = createOutput(flags);
   const commands = commandsOf(program);

@@ -1,7 +1,7 @@
 /** Why a job came to nothing, and what to do about it. */
 import { nearestNames } from '../base/nearest-name.ts';
 import type { Connection } from '../client/connection.ts';
-import { listInstances } from '../client/instances.ts';
+import { type KnownInstance, listInstances } from '../client/instances.ts';
 import { CodedError, ERRORS } from '../errors.ts';
 import type { Job } from '../protocol/job.ts';
 import { advise } from './advice.ts';
@@ -22,15 +22,17 @@ export async function explainLoss(
     return new CodedError('cancelled', 'The job was cancelled; push the file again if it is still wanted');
   const { code, message } = job.error ?? { code: 'internal', message: 'no reason given' };
   const limit = AbortSignal.any([signal, AbortSignal.timeout(ASKING_MS)]);
+  const knownInstances = (of: string | undefined): Promise<KnownInstance[]> =>
+    listInstances(connection, of, limit).catch(() => []);
   const { instance, project, id, attempts } = job;
   if (code === 'instance_not_found') {
-    const known = await listInstances(connection, project, limit);
+    const known = await knownInstances(project);
     const names = known.filter((one) => (one.project ?? project) === project).map(({ name }) => name);
     const hint = hintOf(instance, names) ?? 'check its name and project';
     return new CodedError(code, `There is no instance ${instance} in project ${project}; ${hint}`);
   }
   if (code === 'project_not_found') {
-    const known = await listInstances(connection, undefined, limit);
+    const known = await knownInstances(undefined);
     const names = [...new Set(known.flatMap((one) => one.project ?? []))];
     return new CodedError(
       code,

@@ -100,6 +100,13 @@ export function createProgram(finish: (exitStatus: number) => void): Command {
     },
   );
 
+  add('instances', 'list the instances that files can be sent to')
+    .option('--projects', 'list their projects instead')
+    .action(async (_options: unknown, command: Command) => {
+      const { runInstances } = await import('./instances.ts');
+      finish(await runInstances(command.opts(), globalFlags(command)));
+    });
+
   add('info', 'show what the daemon is, can and does').action(async (_options: unknown, command: Command) => {
     const { runInfo } = await import('./info.ts');
     finish(await runInfo(globalFlags(command)));

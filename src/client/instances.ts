@@ -2,22 +2,15 @@ import type { Connection } from './connection.ts';
 
 export type KnownInstance = { readonly name: string; readonly project: string | undefined };
 
-/**
- * The instances that the daemon can deliver to, of one project or of all. Empty when it cannot tell: it is older, Incus is
- * away, or the caller may not know.
- */
+/** The instances that the caller may have files delivered to, of one project or of all. */
 export async function listInstances(
   connection: Connection,
   project: string | undefined,
   signal?: AbortSignal,
 ): Promise<KnownInstance[]> {
-  try {
-    const query = project === undefined ? '' : `?project=${encodeURIComponent(project)}`;
-    const answer = await connection.request({ method: 'GET', path: `/v1/instances${query}`, signal });
-    return decode(await answer.body.json());
-  } catch {
-    return [];
-  }
+  const query = project === undefined ? '' : `?project=${encodeURIComponent(project)}`;
+  const answer = await connection.request({ method: 'GET', path: `/v1/instances${query}`, signal });
+  return decode(await answer.body.json());
 }
 
 function decode(json: unknown): KnownInstance[] {

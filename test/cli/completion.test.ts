@@ -106,6 +106,27 @@ test('completion bash offers commands, options, files and job ids by state', ski
   assert.deepEqual(await completeInBash(['--remote', '']), ['lab']);
 });
 
+test(
+  'completion bash offers instances and projects, of the daemon that the line names',
+  skipUnless('bash'),
+  async () => {
+    daemon.instances = [
+      { name: 'web', project: 'default' },
+      { name: 'some-db', project: 'lab' },
+    ];
+    assert.deepEqual(await completeInBash(['jobs', '--instance', '']), ['web', 'some-db']);
+    assert.deepEqual(await completeInBash(['jobs', '--project', 'l']), ['lab']);
+    assert.deepEqual(await completeInBash(['--project', 'lab', 'jobs', '--instance', '']), ['some-db']);
+    assert.deepEqual(await completeInBash(['--url', 'unix:/nonexistent', 'jobs', '--instance', '']), []);
+    // The first word is a source; later ones may be the destination, behind whose colon nothing is known.
+    assert.deepEqual(await completeInBash(['push', 'some']), ['some-file']);
+    assert.deepEqual(await completeInBash(['push', 'some-file', 'some']), ['some-db:', 'some-file ']);
+    assert.deepEqual(await completeInBash(['push', 'some-file', 'we']), ['web:']);
+    assert.deepEqual(await completeInBash(['push', 'some-file', 'web', ':']), []);
+    assert.deepEqual(await completeInBash(['push', 'some-file', 'web', ':', '/o']), []);
+  },
+);
+
 test('completion bash passes shellcheck', skipUnless('shellcheck'), async () => {
   const { status, stdout } = spawnSync('shellcheck', ['-s', 'bash', '-'], { input: await script('bash') });
   assert.equal(status, 0, stdout.toString());
@@ -134,6 +155,8 @@ test('completion zsh can be loaded and offers what it knows', skipUnless('zsh'),
   const queued = ids.get('queued') ?? '';
   assert.match(await offers('incus-upload canc', `*${queued}*`), /canc.?el .*1k/);
   assert.match(await offers('incus-upload push --chec', '*--checksum*'), /--checksum/);
+  assert.match(await offers('incus-upload push x we', '*web:*'), /web:/);
+  assert.match(await offers('incus-upload jobs --project la', '*lab*'), /la.?b/);
   const failed = ids.get('failed') ?? '';
   assert.match(await offers('incus-upload retry ', `*${failed}*`), new RegExp(failed));
 });
@@ -152,6 +175,10 @@ test('completion fish offers commands, options and job ids by state', skipUnless
   assert.ok((await offers('incus-upload push --che')).includes('--checksum'));
   assert.deepEqual(await offers('incus-upload retry '), [ids.get('failed')]);
   assert.deepEqual(await offers('incus-upload completion z'), ['zsh']);
+  assert.deepEqual(await offers('incus-upload jobs --instance '), ['some-db', 'web']);
+  assert.deepEqual(await offers('incus-upload jobs --project '), ['default', 'lab']);
+  assert.deepEqual(await offers('incus-upload --project lab jobs --instance '), ['some-db']);
+  assert.deepEqual(await offers('incus-upload push x we'), ['web:']);
 });
 
 test('completion refuses other shells', async () => {

@@ -148,3 +148,32 @@ test('--debug adds the stack trace', async () => {
   const { stderr } = await i('show', 'nope', '--debug');
   assert.match(stderr, /^incus-upload: There is no job nope; check the id\n.*Error: .*\n +at /);
 });
+
+test('instances lists what can be sent to, or the projects', async () => {
+  const older = await i('instances');
+  assert.deepEqual(
+    [older.status, older.stderr],
+    [76, 'incus-upload: The daemon cannot tell its instances; it is older than this client, update it\n'],
+  );
+  daemon.instances = [];
+  assert.deepEqual(await i('instances'), { status: 0, stdout: '', stderr: 'no instances\n' });
+  daemon.instances = [
+    { name: 'web', project: 'default' },
+    { name: 'web', project: 'lab' },
+    { name: 'a-database', project: 'lab' },
+  ];
+  assert.equal(
+    (await i('instances')).stdout,
+    'INSTANCE    PROJECT\nweb         default\nweb         lab\na-database  lab\n',
+  );
+  assert.equal((await i('instances', '-q', '--project', 'lab')).stdout, 'web\na-database\n');
+  assert.equal((await i('instances', '--projects')).stdout, 'default\nlab\n');
+  assert.deepEqual(JSON.parse((await i('instances', '--json', '--project', 'default')).stdout), {
+    name: 'web',
+    project: 'default',
+  });
+  assert.equal(
+    (await i('instances', '--json', '--projects')).stdout,
+    '{"project":"default"}\n{"project":"lab"}\n',
+  );
+});

@@ -49,7 +49,7 @@ export type FakeDaemon = {
   /** Whether archives are unpacked, as older daemons do not. */
   extracts: boolean;
   /** What `GET /v1/instances` answers; without it there is no such route. */
-  instances: unknown;
+  instances: readonly { readonly name: string; readonly project: string }[] | undefined;
   /** The token that requests need, when set. */
   token: string | undefined;
   close(): Promise<void>;
@@ -97,8 +97,11 @@ export async function startFakeDaemon(socketPath?: string): Promise<FakeDaemon> 
         free_bytes: 2 ** 30,
       });
     }
-    if (url.pathname === '/v1/instances' && daemon.instances !== undefined)
-      return send(response, 200, { instances: daemon.instances });
+    if (url.pathname === '/v1/instances' && daemon.instances !== undefined) {
+      const project = url.searchParams.get('project') ?? undefined;
+      const wanted = daemon.instances.filter((one) => project === undefined || one.project === project);
+      return send(response, 200, { instances: wanted });
+    }
     if (url.pathname === '/v1/jobs') return listJobs(url, response);
     if (url.pathname === '/v1/events') return streamEvents(url, request, response);
     const match = /^\/v1\/jobs\/([^/]+)(?:\/(cancel|retry))?$/.exec(url.pathname);
