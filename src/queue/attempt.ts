@@ -5,6 +5,7 @@
 import { trace } from '../base/trace.ts';
 import type { Delivery, FailureScope, Outcome } from '../delivery/target.ts';
 import { CodedError, ERRORS, type ErrorCode, messageOf } from '../errors.ts';
+import { isFinished, type JobDestination } from '../protocol/job.ts';
 import { pathKeys } from '../protocol/path-key.ts';
 import type { JobRecord } from '../spool/job-record.ts';
 import type { StoredPayload } from '../spool/payload-source.ts';
@@ -93,11 +94,13 @@ async function removeLeftovers(
   { spool, target, timeoutMs, signal }: AttemptContext,
   removed: string[],
 ): Promise<Outcome | undefined> {
-  for (const temporary of spool.temporaries.of(record.sequence)) {
+  const ofEarlier = strandedAt(record, spool).flatMap((sequence) => spool.temporaries.of(sequence));
+  for (const temporary of [...spool.temporaries.of(record.sequence), ...ofEarlier]) {
     const { project, instance, path, name } = temporary;
     const gone = await unlessStopped(signal, target.removeTemporary(project, instance, path));
     if (gone === true) {
-      removed.push(name);
+      if (temporary.sequence === record.sequence) removed.push(name);
+      else await spool.temporaries.forget([temporary]);
       continue;
     }
     const answer = gone === STOPPED ? gone : await unlessStopped(signal, target.probe(timeoutMs));
@@ -106,6 +109,22 @@ async function removeLeftovers(
     return transient('instance_unavailable', ERRORS.instance_unavailable.sentence, 'instance');
   }
   return undefined;
+}
+
+/**
+ * Finished jobs for the same files that left something. An instance that hung may still do their rename when it goes on:
+ * it must find nothing then, or it would replace what is delivered now.
+ */
+export function strandedAt(destination: JobDestination, spool: Spool): number[] {
+  const stranded = spool.temporaries.stranded();
+  if (stranded.length === 0) return [];
+  const keys = pathKeys(destination);
+  return stranded.filter((sequence) => {
+    const other = spool.read(sequence);
+    return (
+      other !== undefined && isFinished(other.state) && pathKeys(other).some((key) => keys.includes(key))
+    );
+  });
 }
 
 const STOPPED = Symbol('stopped');

@@ -10,7 +10,7 @@ import { pathKeys } from '../protocol/path-key.ts';
 import type { JobRecord } from '../spool/job-record.ts';
 import type { Draft, Spool, Upload } from '../spool/spool.ts';
 import { type ActiveJob, ActiveJobs } from './active-jobs.ts';
-import type { AttemptResult, Deliverer } from './attempt.ts';
+import { type AttemptResult, type Deliverer, strandedAt } from './attempt.ts';
 import { Circuit } from './circuit.ts';
 import { EarlyDelivery } from './early-delivery.ts';
 import { Janitor } from './janitor.ts';
@@ -127,7 +127,8 @@ export class Queue {
       this.circuit.reason === undefined &&
       this.#places.isFree &&
       lane.running < this.#options.instanceConcurrency &&
-      lane.isClearFor(pathKeys(draft), nowMs);
+      lane.isClearFor(pathKeys(draft), nowMs) &&
+      strandedAt(draft, this.#spool).length === 0;
     if (!isFree) {
       this.#lanes.dropIfIdle(lane);
       return undefined;

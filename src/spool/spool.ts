@@ -222,8 +222,10 @@ export class Spool {
       unsettled.recorded(sequence, deliveredKey);
     }
     temporaries.removed(sequence, removed);
-    if (finished !== undefined) live.delete(laneOf(next), sequence);
-    else {
+    if (finished !== undefined) {
+      live.delete(laneOf(next), sequence);
+      temporaries.strand(sequence);
+    } else {
       live.add(laneOf(next), sequence);
       if (next.state === 'deferred') live.deferred.add(sequence);
       else live.deferred.delete(sequence);

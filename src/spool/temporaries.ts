@@ -18,10 +18,25 @@ export class Temporaries {
   readonly #journal: Journal;
   /** Names by sequence; most jobs have none, and are told so without a look into the journal. */
   readonly #known = new Map<number, Set<string>>();
+  /** Sequences among them that no attempt will come back for. */
+  readonly #stranded = new Set<number>();
 
   constructor(journal: Journal) {
     this.#journal = journal;
-    for (const [sequence, name] of journal.temporaries.getKeys({})) this.#remember(sequence, name);
+    for (const [sequence, name] of journal.temporaries.getKeys({})) {
+      this.#remember(sequence, name);
+      if (!journal.live.doesExist(sequence)) this.#stranded.add(sequence);
+    }
+  }
+
+  /** The job is finished: what its attempts left is its own no more. */
+  strand(sequence: number): void {
+    if (this.#known.has(sequence)) this.#stranded.add(sequence);
+  }
+
+  /** Finished jobs, and uploads that were never accepted, that may have left something; mostly none. */
+  stranded(): readonly number[] {
+    return [...this.#stranded];
   }
 
   note(temporary: Temporary): Promise<void> {
@@ -58,7 +73,9 @@ export class Temporaries {
     const known = this.#known.get(sequence);
     if (known === undefined) return;
     for (const name of names) known.delete(name);
-    if (known.size === 0) this.#known.delete(sequence);
+    if (known.size > 0) return;
+    this.#known.delete(sequence);
+    this.#stranded.delete(sequence);
   }
 
   #remember(sequence: number, name: string): void {

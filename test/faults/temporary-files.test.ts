@@ -98,3 +98,30 @@ test('an older job never replaces the file of a later one, not even when it is r
   await world.daemon.start();
   assert.equal(world.content('c1', '/opt/f'), 'later');
 });
+
+test('a rename that an instance does late never undoes what a later job has delivered', async (t) => {
+  const world = await openWorld(t, { args: ['--delivery-timeout', '1s', '--max-attempts', '1'] });
+  const { incus } = world;
+  let goOn = (): void => undefined;
+  incus.faults.late = {
+    op: 'rename',
+    until: new Promise((resolve) => {
+      goOn = resolve;
+    }),
+  };
+  const older = await world.upload('c1', '/opt/f', 'older');
+  await eventually(
+    () => 'its rename hangs',
+    () => incus.operations.some(({ op }) => op === 'rename'),
+  );
+  incus.faults.late = undefined;
+  const later = await world.upload('c1', '/opt/f', 'later');
+  assert.equal((await world.untilState(older, 'failed')).error?.code, 'timed_out');
+  await world.untilState(later, 'delivered');
+  goOn();
+  await eventually(
+    () => `the temporary file goes: ${world.temporaries().join(', ')}`,
+    () => world.temporaries().length === 0,
+  );
+  assert.equal(world.content('c1', '/opt/f'), 'later');
+});

@@ -6,7 +6,7 @@ import { keyOfPath } from '../../src/protocol/path-key.ts';
 import { type AttemptContext, attemptDelivery } from '../../src/queue/attempt.ts';
 import type { JobRecord } from '../../src/spool/job-record.ts';
 import { payloadName } from '../../src/spool/recovery.ts';
-import { acceptFile, deliver, draft, openSpool } from '../spool/spool-builder.ts';
+import { acceptFile, deliver, draft, openSpool, settle } from '../spool/spool-builder.ts';
 import { SwitchTarget } from './switch-target.ts';
 
 async function open(t: TestContext) {
@@ -72,6 +72,25 @@ test('attemptDelivery() does not begin while something of an earlier attempt can
   assert.equal(away.outcome.scope, 'target');
   assert.equal(away.outcome.error.message, 'there is no socket');
   assert.equal(target.files.size, 0);
+});
+
+test('attemptDelivery() removes what finished jobs left beside the same file before it begins', async (t) => {
+  const { spool, target, context, accept, noteLeftover } = await open(t);
+  const [failed, later] = [await accept('failed'), await accept('later')];
+  const elsewhere = await spool.acceptInline(draft({ path: '/srv/other' }), Buffer.from('other'));
+  await noteLeftover(failed.sequence, 'stranded');
+  await noteLeftover(elsewhere.sequence, 'of another file');
+  await settle(spool, failed, 'failed');
+  await settle(spool, elsewhere, 'cancelled');
+  target.removes = false;
+  assert.equal((await attemptDelivery(later, context)).outcome.kind, 'transient');
+  target.removes = true;
+  target.calls.length = 0;
+  const { removed } = await attemptDelivery(later, context);
+  assert.deepEqual(target.calls, ['remove c1:/srv/stranded', 'deliver c1:/srv/file']);
+  assert.deepEqual(removed, ['.incus-upload.new']);
+  assert.deepEqual(spool.temporaries.of(failed.sequence), []);
+  assert.deepEqual([...target.temporaries], ['c1:/srv/of another file']);
 });
 
 test('attemptDelivery() ends early when it is told so while it removes what was left', async (t) => {

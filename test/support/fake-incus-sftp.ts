@@ -46,6 +46,8 @@ export type FakeFaults = {
   hangAfterWrites?: number | undefined;
   /** Does these requests and never says so. */
   muteAt?: string | undefined;
+  /** Does these requests only then, whether or not the client has gone meanwhile. */
+  late?: { readonly op: string; readonly until: Promise<void> } | undefined;
   /** Does these requests and then cuts the connection. */
   cutAt?: string | undefined;
   /** Answers that much later, in order. */
@@ -183,6 +185,10 @@ export function serveFakeSftp(options: Options): FakeSession {
     const due = op !== 'write' || writes > (faults.hangAfterWrites ?? 0);
     if (op === faults.hangAt && due) hanging = true;
     if (hanging) return;
+    if (op === faults.late?.op) {
+      void faults.late.until.then(() => send(answerTo(request)));
+      return;
+    }
     const bytes = faults.bytesFor?.[op] ?? answerTo(request);
     if (op === faults.cutAt) socket.destroy();
     else if (op !== faults.muteAt) send(bytes);
