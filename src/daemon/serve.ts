@@ -46,6 +46,9 @@ export async function serve({ config, reload }: ServeOptions): Promise<number> {
   try {
     const { context, app, queue } = await open(config, log, stack);
     const listening = await openListeners(config, app, log);
+    // Senders need not wait until deliveries are under way.
+    queue.start();
+    void queue.circuit.ask();
     stack.defer(() => app.uploads.stop());
     const isClosed = listening.some(({ access }) => access === 'closed') && config.tlsClientCa === null;
     if (isClosed && context.tokens.size === 0)
@@ -147,8 +150,6 @@ async function open(
       else queue.wake(event.project, event.instance);
     }),
   );
-  queue.start();
-  void queue.circuit.ask();
   return { context, app: createApp(context), queue };
 }
 
