@@ -8,6 +8,7 @@ import type { EarlyDelivery } from '../queue/early-delivery.ts';
 import type { JobRecord } from '../spool/job-record.ts';
 import { type Draft, INLINE_LIMIT_BYTES, type Upload } from '../spool/spool.ts';
 import type { AppContext } from './app-context.ts';
+import { countForGarbage } from './body-garbage.ts';
 
 /** A body that was announced as large gets its file once so much has come: who only announces it costs no file. */
 const FILE_AFTER_BYTES = 1024;
@@ -70,6 +71,7 @@ export class UploadBody {
     if (this.#declaredBytes === undefined) checkSize(this.#source.mostBytes, this.#receivedBytes);
     if (this.#receivedBytes - this.#checkedBytes >= SPACE_CHECK_BYTES) this.#checkSpace();
     this.#hash?.update(chunk);
+    countForGarbage(chunk.length);
     if (this.#file !== undefined) {
       this.#write(this.#file, chunk);
       return;
