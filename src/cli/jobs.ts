@@ -12,6 +12,7 @@ import { canDraw } from './view.ts';
 export type JobsOptions = {
   readonly state?: JobState;
   readonly instance?: string;
+  readonly batch?: string;
   readonly limit: number;
   readonly watch?: boolean;
 };
@@ -19,9 +20,9 @@ export type JobsOptions = {
 /** `jobs`: a table, newest first; with `--watch` a live screen. */
 export async function runJobs(options: JobsOptions, flags: GlobalFlags): Promise<number> {
   const output = createOutput(flags);
-  const { state, instance, limit } = options;
+  const { state, instance, batch, limit } = options;
   const { TERM } = process.env;
-  const query = { state, instance, limit, project: projectOf(flags) };
+  const query = { state, instance, batch, limit, project: projectOf(flags) };
   if (options.watch === true && (flags.json || flags.quiet || !canDraw(process.stdout, { TERM }))) {
     throw new CodedError('usage', '--watch needs a terminal, and neither --json nor --quiet');
   }

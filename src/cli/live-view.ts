@@ -89,7 +89,7 @@ export function openLiveView(
   const finish = (transfer: Transfer): void => {
     active.delete(transfer);
     meters.delete(transfer);
-    over += 1;
+    if (transfer.part !== true) over += 1;
     const { job, phase } = transfer;
     if (phase === 'refused' || job === undefined || isLost(job.state)) return;
     // Without --wait, standard output says it already, where it is seen.

@@ -1,6 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import { parseDuration } from '../base/duration.ts';
 import { messageOf } from '../errors.ts';
+import { type ConfigFilter, parseConfigFilter } from '../protocol/destination-pattern.ts';
 import { parseMode } from '../protocol/mode.ts';
 
 const MAX_ID = 2 ** 32 - 2;
@@ -30,6 +31,14 @@ export function parseModeOption(text: string): number {
 export function parseTimeout(text: string): number {
   try {
     return parseDuration(text);
+  } catch (error) {
+    throw new InvalidArgumentError(`${messageOf(error)}.`);
+  }
+}
+
+export function parseFilterOption(text: string): ConfigFilter {
+  try {
+    return parseConfigFilter(text);
   } catch (error) {
     throw new InvalidArgumentError(`${messageOf(error)}.`);
   }

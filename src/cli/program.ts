@@ -1,8 +1,9 @@
 import { Command, CommanderError, Option } from 'commander';
 import type { FilterRule } from '../client/path-filter.ts';
+import type { ConfigFilter } from '../protocol/destination-pattern.ts';
 import { JOB_STATES } from '../protocol/job.ts';
 import type { GlobalFlags } from './context.ts';
-import { parseCount, parseId, parseModeOption, parseTimeout } from './option-values.ts';
+import { parseCount, parseFilterOption, parseId, parseModeOption, parseTimeout } from './option-values.ts';
 import { addRemoteCommands } from './remote-commands.ts';
 import { readVersion } from './version.ts';
 
@@ -33,13 +34,21 @@ export function createProgram(finish: (exitStatus: number) => void): Command {
   };
 
   const rules: FilterRule[] = [];
+  const collect = (text: string, before: string[]): string[] => [...before, text];
   const addRule = (kind: FilterRule['kind']) => (value: string) => rules.push({ kind, value });
 
   add('push <source...>', 'send files into an instance')
     .usage('[options] SOURCE... DESTINATION')
     .addHelpText(
       'after',
-      '\nDESTINATION is INSTANCE:/path or INSTANCE/path. A path that ends in / is a directory; several sources need one.\nThe source - is standard input. With -r a directory goes into the destination under its own name, the contents of DIR/. without it.',
+      '\nDESTINATION is INSTANCE:/path or INSTANCE/path. A path that ends in / is a directory; several sources need one.\nSeveral instances: web-1,web-2:/path, or a quoted pattern such as "web-*:/path"; the file is sent and stored once.\nThe source - is standard input. With -r a directory goes into the destination under its own name, the contents of DIR/. without it.',
+    )
+    .option('--to <destination>', 'a destination; every operand is then a source (repeatable)', collect, [])
+    .option(
+      '--all-with <key=value>',
+      'only instances with this configuration, such as user.role=web (repeatable)',
+      (text: string, before: ConfigFilter[]) => [...before, parseFilterOption(text)],
+      [],
     )
     .option('-w, --wait', 'wait until the files are delivered or have failed')
     .option('--timeout <duration>', 'wait no longer than this, such as 90s or 1h30m', parseTimeout)
@@ -65,6 +74,7 @@ export function createProgram(finish: (exitStatus: number) => void): Command {
   add('jobs', 'list jobs, newest first')
     .addOption(new Option('--state <state>', 'only jobs in this state').choices(JOB_STATES))
     .option('--instance <name>', 'only jobs for this instance')
+    .option('--batch <id>', 'only jobs of this batch')
     .option('--limit <n>', 'at most so many', parseCount(1), 50)
     .option('--watch', 'show the queue live, with keys to cancel and retry')
     .action(async (_options: unknown, command: Command) => {
@@ -72,7 +82,7 @@ export function createProgram(finish: (exitStatus: number) => void): Command {
       finish(await runJobs(command.opts(), globalFlags(command)));
     });
 
-  add('show <id>', 'show one job with its attempts').action(
+  add('show <id>', 'show a job with its attempts, or a batch with its jobs').action(
     async (id: string, _options: unknown, command: Command) => {
       const { runShow } = await import('./show.ts');
       finish(await runShow(id, globalFlags(command)));

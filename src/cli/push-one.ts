@@ -66,7 +66,8 @@ export async function pushOne(push: Push): Promise<number> {
   return await push.inWaitSlot(() => follow(push, accepted, late));
 }
 
-async function send({
+/** Sends the source, again where that makes sense; resolves once it is accepted. */
+export async function send({
   connection,
   source,
   request,
@@ -138,7 +139,7 @@ async function follow(push: Push, accepted: Accepted, late: boolean): Promise<nu
   }
 }
 
-function interruptedWhileSending(error: unknown, { source, transfer }: Push): unknown {
+export function interruptedWhileSending(error: unknown, { source, transfer }: Push): unknown {
   if (!(error instanceof CodedError) || error.code !== 'interrupted') return error;
   const whole = transfer.sizeBytes !== undefined && transfer.bytesSent >= transfer.sizeBytes;
   const fate =

@@ -1,4 +1,5 @@
 import type { FilterRule } from '../client/path-filter.ts';
+import type { ConfigFilter } from '../protocol/destination-pattern.ts';
 
 export type PushOptions = {
   readonly wait?: boolean;
@@ -16,4 +17,7 @@ export type PushOptions = {
   readonly extract?: boolean;
   /** What --exclude, --include and --exclude-from say, in their order. */
   readonly rules: readonly FilterRule[];
+  /** Destinations instead of the last operand. */
+  readonly to?: readonly string[];
+  readonly allWith?: readonly ConfigFilter[];
 };

@@ -1,9 +1,8 @@
-import { lstatSync, type Stats, statSync } from 'node:fs';
 import { openFileSource } from '../client/file-source.ts';
 import type { Source } from '../client/source.ts';
 import { createStreamSource } from '../client/stream-source.ts';
 import { CodedError } from '../errors.ts';
-import { type Destination, parseDestination } from '../protocol/destination.ts';
+import { type BatchRequest, formatDestinationPattern } from '../protocol/destination-pattern.ts';
 import { baseName } from '../protocol/names.ts';
 import type { UploadRequest } from '../protocol/upload-headers.ts';
 import { connect, type GlobalFlags, projectOf } from './context.ts';
@@ -12,6 +11,7 @@ import { destinationOf } from './job-line.ts';
 import type { Totals } from './live-view.ts';
 import { createOutput, exitStatusOf, type Output } from './output.ts';
 import { pushOne } from './push-one.ts';
+import { isSingle, isTree, readOperands, statOf } from './push-operands.ts';
 import type { PushOptions } from './push-options.ts';
 import { createSlots } from './slots.ts';
 import { createTransfer } from './transfer.ts';
@@ -27,7 +27,7 @@ export async function runPush(
   flags: GlobalFlags,
 ): Promise<number> {
   const output = createOutput(flags);
-  const { sources, destination } = readOperands(operands, options);
+  const { sources, batch } = readOperands(operands, options);
   const project = projectOf(flags) ?? 'default';
   const connection = await connect(flags);
   const interruption = watchInterruption();
@@ -48,13 +48,17 @@ export async function runPush(
       interruption.signal.throwIfAborted();
       const opened = await open();
       source = opened;
-      const request = requestFor(opened, destination, project, options);
-      const destined = destinationOf(request);
+      const request = requestFor(opened, batch, project, options);
+      const destined =
+        request.batch === undefined ? destinationOf(request) : formatDestinations(request.batch);
       const transfer = createTransfer(opened.name, destined, opened.sizeBytes, opened.files);
-      return await pushOne({
+      const push = {
         ...{ connection, source: opened, request, transfer, view, output, flags },
         ...{ options, inSendSlot, inWaitSlot, signal: interruption.signal },
-      });
+      };
+      if (request.batch === undefined) return await pushOne(push);
+      const { pushBatch } = await import('./push-batch.ts');
+      return await pushBatch(push);
     } catch (error) {
       if (error instanceof CodedError && error.code === 'interrupted') interrupted.push(error);
       else output.fail(error, { source: name });
@@ -122,112 +126,26 @@ function totalsOf(items: readonly Item[]): Totals {
   return { files: items.length, bytes };
 }
 
-function readOperands(
-  operands: readonly string[],
-  options: PushOptions,
-): { sources: readonly string[]; destination: Destination } {
-  const last = operands.at(-1);
-  if (operands.length < 2 || last === undefined) {
-    throw new CodedError(
-      'usage',
-      'push needs a source and a destination: incus-upload push SOURCE... INSTANCE:/path',
-    );
-  }
-  const destination = parseDestination(last);
-  const sources = operands.slice(0, -1);
-  if (sources.length > 1 && !destination.path.endsWith('/')) {
-    throw new CodedError(
-      'usage',
-      `Several sources need a directory as destination: end it with / (${last}/)`,
-    );
-  }
-  if (sources.filter((source) => source === '-').length > 1) {
-    throw new CodedError('usage', 'Standard input can be sent only once');
-  }
-  if (options.timeout !== undefined && options.wait !== true) {
-    throw new CodedError('usage', '--timeout limits the waiting and needs --wait');
-  }
-  checkTreeOptions(sources, options);
-  if (options.extract === true || sources.some((source) => options.recursive === true && isTree(source))) {
-    return { sources, destination };
-  }
-  refuseSameNames(sources);
-  if (sources.includes('-') && destination.path.endsWith('/')) {
-    throw new CodedError('usage', 'Standard input has no name: give the path of a file as destination');
-  }
-  // A directory among the sources is a mistake of the command line, so nothing is sent at all.
-  for (const source of sources) if (source !== '-') refuseDirectory(source);
-  return { sources, destination };
-}
-
-function checkTreeOptions(sources: readonly string[], options: PushOptions): void {
-  const { recursive = false, extract = false, dereference = false, rules, mode } = options;
-  const refuse = (message: string): never => {
-    throw new CodedError('usage', message);
-  };
-  if (recursive && extract) refuse('--extract takes archives and --recursive directories: give one of them');
-  if (!recursive && dereference) refuse('--dereference is for directories and needs --recursive');
-  if (!recursive && rules.length > 0) refuse(`--${rules[0]?.kind} is for directories and needs --recursive`);
-  const tree = recursive && sources.some(isTree);
-  if (mode !== undefined && (tree || extract))
-    refuse('--mode is for files; directories and archives have modes');
-  if (tree && sources.includes('-')) refuse('Standard input has no name: push it without the directories');
-  if (!extract) return;
-  for (const source of sources) {
-    if (statOf(source)?.isDirectory() === true) refuse(`${source} is a directory; send it with --recursive`);
-  }
-}
-
-/** A link too: with --recursive it is sent as one. */
-function isTree(source: string): boolean {
-  if (source === '-') return false;
-  if (statOf(source)?.isDirectory() === true) return true;
-  return lstatSync(source, { throwIfNoEntry: false })?.isSymbolicLink() === true;
-}
-
-/** In one directory one of them would replace the other. */
-function refuseSameNames(sources: readonly string[]): void {
-  const seen = new Set<string>();
-  for (const source of sources) {
-    const name = baseName(source);
-    if (seen.has(name)) {
-      throw new CodedError(
-        'usage',
-        `Two sources are named ${name}, one would replace the other; push them one by one`,
-      );
-    }
-    seen.add(name);
-  }
-}
-
-function refuseDirectory(path: string): void {
-  if (statOf(path)?.isDirectory() !== true) return;
-  throw new CodedError('usage', `${path} is a directory; send it with all that is in it by --recursive`);
-}
-
-function statOf(path: string): Stats | undefined {
-  try {
-    return statSync(path, { throwIfNoEntry: false });
-  } catch {
-    return undefined;
-  }
-}
-
 function openSource(path: string): Source {
   return path === '-' ? createStreamSource('standard input', process.stdin) : openFileSource(path);
 }
 
 function requestFor(
   source: Source,
-  destination: Destination,
+  batch: BatchRequest,
   project: string,
   options: PushOptions,
 ): UploadRequest {
-  const { instance, path } = destination;
   const tree = source.extract !== undefined;
-  return {
-    instance,
+  const destinations = batch.destinations.map(({ names, path }) => ({
+    names,
     path: tree && !path.endsWith('/') ? `${path}/` : path,
+  }));
+  const [first] = destinations;
+  return {
+    instance: first?.names.join(',') ?? '',
+    path: first?.path ?? '',
+    ...(isSingle(batch) ? {} : { batch: { ...batch, destinations } }),
     project,
     sourceName: source.sentName ?? (source.sizeBytes === undefined ? '' : baseName(source.name)),
     mode: options.mode ?? source.mode ?? 0o644,
@@ -238,6 +156,12 @@ function requestFor(
     sha256: null,
     extract: source.extract ?? null,
   };
+}
+
+/** `web-1:/path`, `web-*:/path and 2 more`. */
+function formatDestinations({ destinations: [first, ...others] }: BatchRequest): string {
+  const text = first === undefined ? '' : formatDestinationPattern(first);
+  return others.length === 0 ? text : `${text} and ${others.length} more`;
 }
 
 /**

@@ -5,19 +5,23 @@ import type { Job } from '../protocol/job.ts';
 import { formatMode } from '../protocol/mode.ts';
 import { wantsColor } from './color.ts';
 import { connect, type GlobalFlags } from './context.ts';
-import { printJob } from './follow-jobs.ts';
+import { isBatchId, printJob } from './follow-jobs.ts';
 import { watchInterruption } from './interruption.ts';
 import { destinationOf } from './job-line.ts';
 import { createOutput, printable } from './output.ts';
 import type { Paint } from './printer.ts';
 import { formatCount } from './transfer.ts';
 
-/** `show ID` */
+/** `show ID`, of a job or of a batch. */
 export async function runShow(id: string, flags: GlobalFlags): Promise<number> {
   const output = createOutput(flags);
   const connection = await connect(flags);
   const { signal, stop } = watchInterruption();
   try {
+    if (isBatchId(id)) {
+      const { showBatch } = await import('./show-batch.ts');
+      return await showBatch(connection, id, { output, flags, signal });
+    }
     const job = await getJob(connection, id, { signal });
     if (flags.json || flags.quiet) {
       printJob(output, flags, job);
@@ -39,6 +43,7 @@ function describeJob(job: Job, paint: Paint, nowMs: number): string[] {
     ['State', paint.state(job.state)],
     ['Destination', printable(destinationOf(job))],
     ['Project', printable(job.project)],
+    ...(job.batch ? ([['Batch', job.batch]] as [string, string][]) : []),
     ['Source', printable(job.sourceName || '(standard input)')],
     ['Size', `${formatSize(job.size)} (${job.size} bytes)`],
     ...contentRows(job),

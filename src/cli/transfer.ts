@@ -36,6 +36,10 @@ export type Transfer = {
   retryAtMs: number | undefined;
   error: CodedError | undefined;
   job: JobView | undefined;
+  /** What became of it when it went to several destinations; its jobs are then transfers of their own. */
+  batch?: { readonly id: string; readonly jobs: number };
+  /** One of these jobs: it is no file of its own. */
+  readonly part?: boolean;
 };
 
 /** Who shows transfers. `changed` tells a new phase or state, `progressed` only more bytes. */
@@ -90,8 +94,13 @@ export function describeTransfer(transfer: Transfer, nowMs: number, wallMs: numb
     case 'refused':
       return `failed: ${trimmed(transfer.error?.message ?? '')}`;
     case 'accepted':
+      if (transfer.batch !== undefined) return describeBatch(transfer.batch);
       return transfer.job === undefined ? 'accepted' : describeJob(transfer, transfer.job, wallMs);
   }
+}
+
+function describeBatch({ id, jobs }: { readonly id: string; readonly jobs: number }): string {
+  return `queued as ${id} for ${jobs === 1 ? '1 destination' : `${formatCount(jobs)} destinations`}`;
 }
 
 function describeJob(transfer: Transfer, job: JobView, wallMs: number): string {

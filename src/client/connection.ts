@@ -19,7 +19,7 @@ export type ApiRequest = {
   readonly method: 'GET' | 'POST';
   /** With its query, already escaped. */
   readonly path: string;
-  readonly headers?: Readonly<Record<string, string>>;
+  readonly headers?: Readonly<Record<string, string | string[]>>;
   readonly body?: Buffer | AsyncIterable<Buffer>;
   readonly signal?: AbortSignal | undefined;
   /** An answer whose body never ends, or comes late: no limit between its bytes. */

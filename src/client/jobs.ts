@@ -26,10 +26,37 @@ export async function retryJob(connection: Connection, id: string, options: Canc
   return readJob(await connection.request({ method: 'POST', path, signal: options.signal }));
 }
 
+export type Batch = {
+  readonly batch: string;
+  /** In the order of their destinations. */
+  readonly jobs: readonly Job[];
+  /** What the daemon sent. */
+  readonly json: unknown;
+};
+
+/** The jobs of a batch, as far as there still are any. */
+export async function getBatch(
+  connection: Connection,
+  id: string,
+  { signal }: Cancellable = {},
+): Promise<Batch> {
+  const path = `/v1/batches/${encodeURIComponent(id)}`;
+  const json = await readJson(await connection.request({ method: 'GET', path, signal }));
+  return { batch: id, jobs: decodeBatchJobs(json), json };
+}
+
+/** The jobs in what the daemon says of a batch. */
+export function decodeBatchJobs(json: unknown): Job[] {
+  if (typeof json === 'object' && json !== null && 'jobs' in json && Array.isArray(json.jobs))
+    return json.jobs.map(decodeAnswer);
+  throw notOurs('no batch');
+}
+
 export type JobQuery = {
   readonly state?: JobState | undefined;
   readonly instance?: string | undefined;
   readonly project?: string | undefined;
+  readonly batch?: string | undefined;
   /** At most so many jobs in all; without it every one. */
   readonly limit?: number | undefined;
 };
@@ -46,7 +73,7 @@ export async function* listJobs(
   let after: string | null = null;
   while (left > 0) {
     const parameters = new URLSearchParams();
-    for (const name of ['state', 'instance', 'project'] as const) {
+    for (const name of ['state', 'instance', 'project', 'batch'] as const) {
       const value = query[name];
       if (value !== undefined) parameters.set(name, value);
     }

@@ -1,5 +1,5 @@
 import { CodedError } from '../errors.ts';
-import { encodeUploadHeaders, type UploadRequest } from '../protocol/upload-headers.ts';
+import { encodeBatchHeaders, encodeUploadHeaders, type UploadRequest } from '../protocol/upload-headers.ts';
 import { headerOf } from './answer.ts';
 import type { Connection } from './connection.ts';
 import type { Source } from './source.ts';
@@ -16,8 +16,9 @@ export type UploadOptions = {
 };
 
 export type Accepted = {
+  /** Of the job, or of the batch that it became. */
   readonly id: string;
-  /** The job as the daemon wrote it, JSON with a line end or not. */
+  /** The job as the daemon wrote it, JSON with a line end or not; of a batch its id and its jobs. */
   readonly jobText: string;
 };
 
@@ -31,7 +32,8 @@ export async function upload(
   request: UploadRequest,
   { onProgress, signal }: UploadOptions = {},
 ): Promise<Accepted> {
-  const headers = encodeUploadHeaders(request);
+  const headers: Record<string, string | string[]> = encodeUploadHeaders(request);
+  if (request.batch !== undefined) Object.assign(headers, encodeBatchHeaders(request.batch));
   headers['Content-Type'] = 'application/octet-stream';
   if (source.sizeBytes !== undefined) headers['Content-Length'] = String(source.sizeBytes);
   const body = await source.body();
@@ -44,7 +46,7 @@ export async function upload(
   });
   const jobText = await answer.body.text();
   if (Buffer.isBuffer(body)) onProgress?.(body.length);
-  const id = headerOf(answer.headers, 'x-job-id');
+  const id = headerOf(answer.headers, 'x-batch-id') ?? headerOf(answer.headers, 'x-job-id');
   if (answer.status !== 202 || id === undefined) {
     throw new CodedError('internal', `Not an answer to an upload (status ${answer.status}); check --url`);
   }

@@ -39,7 +39,8 @@ test('decodeUploadHeaders() reads the batch that encodeBatchHeaders() writes', (
     .array(fc.string({ unit: 'grapheme', minLength: 1, maxLength: 10 }), { maxLength: 3 })
     .map((names) => cleanPath(`/${names.join('/')}`))
     .filter((text) => pathProblem(text) === undefined);
-  const destination = fc.record({ names: fc.uniqueArray(name, { minLength: 1, maxLength: 3 }), path });
+  const plain = { noNullPrototype: true };
+  const destination = fc.record({ names: fc.uniqueArray(name, { minLength: 1, maxLength: 3 }), path }, plain);
   const filter = fc.record({
     key: fc.stringMatching(/^[a-z.]{1,9}$/),
     value: fc.string({ unit: 'grapheme' }),
