@@ -72,12 +72,7 @@ export const ERRORS = {
   unauthorized: entry(401, 77, false, 'A valid token is needed; give one with --token-file.'),
   forbidden: entry(403, 77, false, 'The token does not allow this; ask for one that does.'),
   not_found: entry(404, 76, false, 'There is nothing of that name; check the id.'),
-  no_instance_matches: entry(
-    404,
-    76,
-    false,
-    'No instance matches the pattern; see the names with: incus list.',
-  ),
+  no_instance_matches: entry(404, 76, false, 'No instance matches the pattern; see: incus-upload instances.'),
   method_not_allowed: entry(405, 76, false, 'The method is not allowed here; see the Allow header.'),
   stalled: entry(408, 74, true, 'The body stopped arriving; send it again.'),
   conflict: entry(409, 76, false, 'The state of the job does not allow this.'),

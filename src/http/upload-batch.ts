@@ -123,7 +123,7 @@ function noMatch(
   const within = isLimited ? ' that the token covers' : '';
   return new CodedError(
     'no_instance_matches',
-    `No instance of project ${project}${within} matches ${pattern}${having}; see the names with: incus list --project ${project}`,
+    `No instance of project ${project}${within} matches ${pattern}${having}; see: incus-upload instances`,
   );
 }
 

@@ -104,7 +104,7 @@ test('a pattern speaks of the project of the upload alone', async () => {
 
 test('what matches nothing is refused, and nothing is kept', async () => {
   for (const [name, headers, message] of [
-    ['no-*', {}, /^No instance of project default matches no-\*; see the names with: incus list/],
+    ['no-*', {}, /^No instance of project default matches no-\*; see: incus-upload instances/],
     ['db,no-*', {}, /matches no-\*/],
     ['*', { 'X-All-With': 'user.role=none' }, /matches \* with user.role=none/],
   ] as const) {
