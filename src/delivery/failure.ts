@@ -75,6 +75,7 @@ export function ownVerdict(error: unknown): Verdict | undefined {
 
 /** The payload could not be read: lost for ever, or given up while it was still arriving. */
 export function payloadError(error: unknown): DeliveryError {
+  if (error instanceof DeliveryError) return error;
   const code = error instanceof CodedError ? error.code : 'internal';
   const verdict = code === 'payload_lost' ? permanent(code) : transient(code, 'job');
   return new DeliveryError(verdict, messageOf(error), error);

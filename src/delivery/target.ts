@@ -6,7 +6,8 @@
  *   size), given owner and mode, and only then renamed: a reader sees the old file or the new one, never a part;
  * - `onTemporary` has resolved before a temporary file is made, so that whoever is told can have it removed even when
  *   this process dies; an attempt that fails while the instance still answers removes it itself;
- * - `deliver` never rejects, and ends within its deadlines whatever the other side does.
+ * - of an archive all that holds for each of its files by itself; its directories get owner and mode at the end;
+ * - `deliver` and `unpack` never reject, and end within their deadlines whatever the other side does.
  */
 import type { JobDestination, JobError } from '../protocol/job.ts';
 import type { PayloadSource } from './payload-source.ts';
@@ -25,6 +26,17 @@ export type Delivery = JobDestination & {
   readonly timeoutMs: number;
   /** Ends the attempt early; its outcome is then transient and the temporary file is removed. */
   readonly signal: AbortSignal;
+};
+
+/**
+ * A tar archive that is unpacked into the directory `path`, with or without a final `/`. Each file and link is made
+ * under a name of its own in a staging directory, which `onTemporary` is told of as of a temporary file, and renamed.
+ */
+export type TreeDelivery = Omit<Delivery, 'sourceName' | 'mode'> & {
+  /** Whether a later delivery has written that file, which then stays as it is; asked before each rename. */
+  readonly isOvertaken: (path: string) => boolean;
+  /** Told each file and link that is done with: put into its place, or left as it is since it is overtaken. */
+  readonly onFile: (path: string, placed: boolean) => void;
 };
 
 /** How far a failure reaches: this job, every job of the instance, or the whole target (Incus is away). */
@@ -61,7 +73,9 @@ export type Target = {
   /** For people: `incus (unix:/run/incus/unix.socket)`, `dir:/srv/instances`. */
   readonly description: string;
   deliver(delivery: Delivery): Promise<Outcome>;
-  /** Removes a file that an earlier attempt left, if it is there. Resolves to false when that could not be told. */
+  /** Unpacks an archive. To do so again after a failure or a crash does no harm. */
+  unpack(delivery: TreeDelivery): Promise<Outcome>;
+  /** Removes a file or a staging directory that an earlier attempt left, if it is there. Resolves to false when that could not be told. */
   removeTemporary(project: string, instance: string, path: string): Promise<boolean>;
   /** Asks whether the target answers at all. Never rejects, takes at most `timeoutMs`. */
   probe(timeoutMs: number): Promise<Reachability>;

@@ -10,6 +10,7 @@ import { createInlineSource } from '../../src/delivery/payload-source.ts';
 import { assertFailed, type ContractWorld, createScene } from './contract-world.ts';
 import { createReadSource, patternBytes } from './delivery-builder.ts';
 import { addPlacementTests } from './placement-contract.ts';
+import { addTreeTests } from './tree-contract.ts';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -206,5 +207,6 @@ export function runTargetContract(name: string, open: () => Promise<ContractWorl
     });
 
     addPlacementTests(scene);
+    addTreeTests(scene);
   });
 }

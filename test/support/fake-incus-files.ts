@@ -22,6 +22,8 @@ const WORDS: Readonly<Record<string, string>> = {
   ENOSPC: 'no space left on device',
   EISDIR: 'is a directory',
   EEXIST: 'file exists',
+  ENOTEMPTY: 'directory not empty',
+  EXDEV: 'invalid cross-device link',
   ENOTDIR: 'not a directory',
   ENAMETOOLONG: 'file name too long',
   ELOOP: 'too many levels of symbolic links',
@@ -66,8 +68,21 @@ export class FakeFiles {
     this.#told('mkdir', path, () => fs.mkdirSync(this.#real(path, false), 0o755));
   }
 
+  /** As Go's os.Remove does, also an empty directory. */
   remove(path: string): void {
-    this.#told('remove', path, () => fs.unlinkSync(this.#real(path, false)));
+    this.#told('remove', path, () => {
+      const real = this.#real(path, false);
+      if (fs.lstatSync(real).isDirectory()) fs.rmdirSync(real);
+      else fs.unlinkSync(real);
+    });
+  }
+
+  symlink(target: string, path: string): void {
+    this.#told(`symlink ${target}`, path, () => fs.symlinkSync(target, this.#real(path, false)));
+  }
+
+  readdir(path: string): Buffer[] {
+    return this.#told('opendir', path, () => fs.readdirSync(this.#real(path, true), 'buffer'));
   }
 
   rename(from: string, to: string): void {

@@ -21,10 +21,14 @@ const OPS: Readonly<Record<number, string>> = {
   8: 'fstat',
   9: 'setstat',
   10: 'fsetstat',
+  11: 'opendir',
+  12: 'readdir',
   13: 'remove',
   14: 'mkdir',
+  15: 'rmdir',
   17: 'stat',
   19: 'readlink',
+  20: 'symlink',
   200: 'extended',
 };
 
@@ -67,11 +71,17 @@ export function readRequest(packet: Buffer): FakeRequest {
     case 'readlink':
     case 'remove':
     case 'mkdir':
+    case 'rmdir':
+    case 'opendir':
       return { ...base, op, path: text() };
+    case 'symlink':
+      // The target comes first, as with OpenSSH.
+      return { ...base, op, to: text(), path: text() };
     case 'setstat':
       return { ...base, op, path: text(), change: change() };
     case 'close':
     case 'fstat':
+    case 'readdir':
       return { ...base, op, handle: text() };
     case 'fsetstat':
       return { ...base, op, handle: text(), change: change() };
@@ -104,8 +114,8 @@ export function handleAnswer(id: number, handle: string): Buffer {
   return answer(102, id, [field(handle)]);
 }
 
-export function nameAnswer(id: number, name: Buffer): Buffer {
-  return answer(104, id, [u32(1), field(name), field(name), u32(0)]);
+export function nameAnswer(id: number, ...names: readonly Buffer[]): Buffer {
+  return answer(104, id, [u32(names.length), ...names.flatMap((name) => [field(name), field(name), u32(0)])]);
 }
 
 export function attributesAnswer(

@@ -87,6 +87,8 @@ export function serveFakeSftp(options: Options): FakeSession {
   const { socket, faults } = options;
   const files = new FakeFiles(options.root);
   const handles = new Map<string, number>();
+  /** Names of open directories that are still to be told. */
+  const listings = new Map<string, Buffer[]>();
   let nextHandle = 0;
   let hanging = false;
   let received = 0;
@@ -120,7 +122,16 @@ export function serveFakeSftp(options: Options): FakeSession {
         handles.set(String(nextHandle), opened);
         return handleAnswer(id, String(nextHandle));
       }
+      case 'opendir':
+        nextHandle += 1;
+        listings.set(String(nextHandle), files.readdir(path));
+        return handleAnswer(id, String(nextHandle));
+      case 'readdir': {
+        const names = listings.get(handle)?.splice(0, 2) ?? [];
+        return names.length === 0 ? statusAnswer(id, 1, 'EOF') : nameAnswer(id, ...names);
+      }
       case 'close':
+        if (listings.delete(handle)) return statusAnswer(id, 0, '');
         fs.closeSync(fd());
         handles.delete(handle);
         return statusAnswer(id, 0, '');
@@ -143,6 +154,12 @@ export function serveFakeSftp(options: Options): FakeSession {
       case 'mkdir':
       case 'remove':
         files[op](path);
+        return statusAnswer(id, 0, '');
+      case 'rmdir':
+        files.remove(path);
+        return statusAnswer(id, 0, '');
+      case 'symlink':
+        files.symlink(to, path);
         return statusAnswer(id, 0, '');
       case 'rename':
         files.rename(path, to);

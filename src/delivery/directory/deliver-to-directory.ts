@@ -27,7 +27,7 @@ import { byteNames, createMaker, entryOf, findPlace, type Place } from './rooted
 import { writePayload } from './write-payload.ts';
 
 const CREATE_NEW = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
-const isRoot = () => process.geteuid?.() === 0;
+export const isRoot = () => process.geteuid?.() === 0;
 
 /** `openRoot` opens the instance's directory. Never rejects. */
 export async function deliverToDirectory(
@@ -180,7 +180,7 @@ export function classifySystem(error: unknown): Verdict {
   return code === undefined ? transient('internal', 'job') : verdictOfSystemCode(code);
 }
 
-function describe(error: unknown, { instance }: Delivery, path: string): string {
+export function describe(error: unknown, { instance }: { instance: string }, path: string): string {
   const words = /^[A-Z][A-Z0-9]+: ([^,]+), /.exec(messageOf(error))?.[1];
   return words === undefined ? messageOf(error) : `Cannot write ${instance}:${path}: ${words}`;
 }

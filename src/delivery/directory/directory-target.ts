@@ -3,16 +3,18 @@
  * chroots and the like. There is one project, `default`. See `deliver-to-directory.ts` for what is promised.
  */
 import { constants } from 'node:fs';
-import { type FileHandle, readdir, stat, unlink } from 'node:fs/promises';
+import { type FileHandle, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { CodedError, messageOf, systemCode } from '../../errors.ts';
 import { instanceNameProblem } from '../../protocol/names.ts';
 import { Deadline } from '../deadline.ts';
 import { DeliveryError, refusal, transient } from '../failure.ts';
-import type { Delivery, Outcome, Reachability, Target } from '../target.ts';
+import type { Delivery, Outcome, Reachability, Target, TreeDelivery } from '../target.ts';
 import { classifySystem, deliverToDirectory } from './deliver-to-directory.ts';
 import { HandleKeeper } from './handle-keeper.ts';
-import { byteNames, entryOf, findEntry } from './rooted-path.ts';
+import { removeStaged } from './remove-staged.ts';
+import { byteNames, findEntry } from './rooted-path.ts';
+import { unpackToDirectory } from './unpack-to-directory.ts';
 
 const OPEN_DIRECTORY = constants.O_RDONLY | constants.O_DIRECTORY | constants.O_NOFOLLOW;
 const PROJECT = 'default';
@@ -32,13 +34,18 @@ export class DirectoryTarget implements Target {
     return deliverToDirectory((keeper) => this.#openInstance(keeper, project, instance), delivery);
   }
 
+  unpack(delivery: TreeDelivery): Promise<Outcome> {
+    const { project, instance } = delivery;
+    return unpackToDirectory((keeper) => this.#openInstance(keeper, project, instance), delivery);
+  }
+
   async removeTemporary(project: string, instance: string, path: string): Promise<boolean> {
     const keeper = new HandleKeeper();
     try {
       const handle = await this.#openInstance(keeper, project, instance);
       // Not following a link there: somebody in the instance may have put one in the file's place.
       const { directory, name } = await findEntry({ handle, keeper, make: undefined }, byteNames(path));
-      await unlink(entryOf(directory, name));
+      await removeStaged(directory, name, keeper);
       return true;
     } catch (error) {
       const gone = ['parent_missing', 'instance_not_found', 'project_not_found'];

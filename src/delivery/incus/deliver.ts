@@ -13,33 +13,19 @@ import { Deadline, DeadlineError } from '../deadline.ts';
 import { DeliveryError, failedOutcome, payloadError, permanent, refusal, transient } from '../failure.ts';
 import type { PayloadSource } from '../payload-source.ts';
 import type { Delivery, Outcome } from '../target.ts';
-import { classify, systemCodeOfStatus } from './classify.ts';
+import { classify } from './classify.ts';
 import { directoryOf, joinPath, type ResolvedDestination, resolveDestination } from './destination.ts';
 import { makeParents } from './parents.ts';
-import { SftpStatusError } from './seen-errors.ts';
 import { sendPayload } from './send-payload.ts';
 import type { Lease } from './session-pool.ts';
 import { OPEN_FLAG } from './sftp-packet.ts';
 import type { SftpSession } from './sftp-session.ts';
+import { explainStatus, isStatus } from './status-words.ts';
 
 const CREATE_NEW = OPEN_FLAG.write | OPEN_FLAG.create | OPEN_FLAG.exclusive;
 
 /** Time for removing a temporary file after a failure. */
 const CLEAN_UP_MS = 2000;
-
-/** What a refused request was for. */
-const WORDS: Readonly<Record<string, string>> = {
-  lstat: 'look up',
-  stat: 'look up',
-  readlink: 'look up',
-  open: 'create a file beside',
-  mkdir: 'make the directory',
-  setstat: 'give owner and mode to',
-  fsetstat: 'give owner and mode to',
-  fstat: 'check',
-  close: 'finish writing',
-  rename: 'put into place',
-};
 
 /** The failure message for people. */
 type Explain = (error: unknown) => string;
@@ -251,16 +237,8 @@ class Attempt {
 
   /** A status as a sentence for people; other errors as they are. */
   #plain(error: unknown, path: string): unknown {
-    if (!(error instanceof SftpStatusError)) return error;
-    const words = error.text.slice(error.text.lastIndexOf(': ') + 1).trim() || `status ${error.status}`;
-    const what = `${WORDS[error.op] ?? error.op} ${this.#delivery.instance}:${path}`;
-    return new DeliveryError(classify(error), `Cannot ${what}: ${words}`, error);
+    return explainStatus(error, `${this.#delivery.instance}:${path}`);
   }
-}
-
-function isStatus(error: unknown, code: string): boolean {
-  const status = error instanceof DeliveryError ? error.cause : error;
-  return status instanceof SftpStatusError && systemCodeOfStatus(status) === code;
 }
 
 async function settledOk(work: Promise<void> | undefined): Promise<boolean> {
@@ -272,7 +250,7 @@ async function settledOk(work: Promise<void> | undefined): Promise<boolean> {
 }
 
 /** Every write was confirmed and yet bytes are missing: so a full disk shows when its error was swallowed. */
-function shortFile(actual: number | undefined, expected: number): DeliveryError {
+export function shortFile(actual: number | undefined, expected: number): DeliveryError {
   return new DeliveryError(
     transient('instance_disk_full', 'job', true),
     `The instance kept ${actual ?? 'an unknown number of'} bytes of ${expected}; its disk may be full`,

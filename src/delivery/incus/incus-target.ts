@@ -16,6 +16,7 @@ import type {
   Reachability,
   Target,
   TargetEvent,
+  TreeDelivery,
 } from '../target.ts';
 import { classify, explain } from './classify.ts';
 import { getFromIncus, openSftpSession } from './connection.ts';
@@ -25,6 +26,7 @@ import { watchLifecycle } from './lifecycle-events.ts';
 import { listConfiguredInstances, listInstances } from './list-instances.ts';
 import { removeOverSftp } from './remove-temporary.ts';
 import { type Lease, SessionPool } from './session-pool.ts';
+import { unpackOverSftp } from './unpack.ts';
 
 const REMOVE_TIMEOUT_MS = 15_000;
 /** After a lost connection: whether Incus itself is gone shows in milliseconds. */
@@ -50,6 +52,12 @@ export class IncusTarget implements Target {
     const sharing = payload.inline === undefined ? 'alone' : 'shared';
     const lease = () => this.#sessions.lease(project, instance, timeoutMs, sharing);
     return this.#blame(await deliverOverSftp(lease, delivery, (error) => this.#explain(error)));
+  }
+
+  async unpack(delivery: TreeDelivery): Promise<Outcome> {
+    const { project, instance, timeoutMs } = delivery;
+    const lease = () => this.#sessions.lease(project, instance, timeoutMs, 'alone');
+    return this.#blame(await unpackOverSftp(lease, delivery, (error) => this.#explain(error)));
   }
 
   async removeTemporary(project: string, instance: string, path: string): Promise<boolean> {

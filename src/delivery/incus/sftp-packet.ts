@@ -1,5 +1,5 @@
 /**
- * The packets of SFTP version 3 that a delivery needs (draft-ietf-secsh-filexfer-02, and OpenSSH's PROTOCOL file for
+ * The packets of SFTP version 3 that deliveries need (draft-ietf-secsh-filexfer-02, and OpenSSH's PROTOCOL file for
  * posix-rename). Pure: bytes in, values out. Owns nothing, leaves nothing.
  *
  * An unknown packet *type* crashes the SFTP helper of an instance, so only these are ever sent.
@@ -15,10 +15,14 @@ export const PACKET_TYPE = {
   fstat: 8,
   setstat: 9,
   fsetstat: 10,
+  opendir: 11,
+  readdir: 12,
   remove: 13,
   mkdir: 14,
+  rmdir: 15,
   stat: 17,
   readlink: 19,
+  symlink: 20,
   status: 101,
   handle: 102,
   name: 104,
@@ -54,8 +58,12 @@ export type AttributeChange =
 
 export type SftpRequest =
   | { readonly op: 'open'; readonly path: string; readonly flags: number }
-  | { readonly op: 'close' | 'fstat'; readonly handle: Buffer }
-  | { readonly op: 'lstat' | 'stat' | 'readlink' | 'remove' | 'mkdir'; readonly path: string }
+  | { readonly op: 'close' | 'fstat' | 'readdir'; readonly handle: Buffer }
+  | {
+      readonly op: 'lstat' | 'stat' | 'readlink' | 'remove' | 'mkdir' | 'rmdir' | 'opendir';
+      readonly path: string;
+    }
+  | { readonly op: 'symlink'; readonly target: string; readonly path: string }
   | { readonly op: 'setstat'; readonly path: string; readonly change: AttributeChange }
   | { readonly op: 'fsetstat'; readonly handle: Buffer; readonly change: AttributeChange }
   /** The data follow the packet as they are, uncopied: `length` bytes. */
@@ -99,6 +107,7 @@ export function encodeRequest(id: number, request: SftpRequest): Buffer {
     }
     case 'close':
     case 'fstat':
+    case 'readdir':
       return new PacketWriter(PACKET_TYPE[request.op], id, 4 + request.handle.length)
         .bytes(request.handle)
         .done();
@@ -111,7 +120,14 @@ export function encodeRequest(id: number, request: SftpRequest): Buffer {
     case 'stat':
     case 'readlink':
     case 'remove':
+    case 'rmdir':
+    case 'opendir':
       return new PacketWriter(PACKET_TYPE[request.op], id, textSize(request.path)).text(request.path).done();
+    case 'symlink': {
+      // The target first, as OpenSSH and Incus have it; the draft says the opposite.
+      const size = textSize(request.target) + textSize(request.path);
+      return new PacketWriter(PACKET_TYPE.symlink, id, size).text(request.target).text(request.path).done();
+    }
     case 'setstat':
       return new PacketWriter(PACKET_TYPE.setstat, id, textSize(request.path) + 12)
         .text(request.path)

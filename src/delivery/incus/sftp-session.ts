@@ -160,6 +160,29 @@ export class SftpSession {
     return this.#command({ op: 'remove', path });
   }
 
+  /** A directory that is empty. */
+  rmdir(path: string): Promise<void> {
+    return this.#command({ op: 'rmdir', path });
+  }
+
+  symlink(target: string, path: string): Promise<void> {
+    return this.#command({ op: 'symlink', target, path });
+  }
+
+  async opendir(path: string): Promise<Buffer> {
+    const response = await this.#request({ op: 'opendir', path });
+    if (response.kind !== 'handle') throw refusalOf('opendir', response) ?? unexpected('opendir', response);
+    return response.handle;
+  }
+
+  /** Some more names of an open directory; undefined at its end. */
+  async readdir(handle: Buffer): Promise<readonly Buffer[] | undefined> {
+    const response = await this.#request({ op: 'readdir', handle });
+    if (response.kind === 'name') return response.names;
+    if (response.kind === 'status' && response.status === SFTP_STATUS.endOfFile) return undefined;
+    throw refusalOf('readdir', response) ?? unexpected('readdir', response);
+  }
+
   /** Replaces what is at `to`, if it is no directory. */
   rename(from: string, to: string): Promise<void> {
     return this.#command({ op: 'rename', from, to });

@@ -236,13 +236,15 @@ describe('DirectoryTarget', () => {
     assert.deepEqual(temporariesBelow(inside('')), []);
   });
 
-  it('removeTemporary() removes a link and not what it points to, and no directory', async () => {
+  it('removeTemporary() removes a link and not what it points to, and no files of others', async () => {
     fs.symlinkSync('/opt/precious', inside('opt/planted'));
     fs.writeFileSync(inside('opt/precious'), '');
     assert.equal(await target.removeTemporary('default', 'c1', '/opt/planted'), true);
     assert.deepEqual(fs.readdirSync(inside('opt')), ['precious']);
     fs.mkdirSync(inside('opt/directory'));
-    assert.equal(await target.removeTemporary('default', 'c1', '/opt/directory'), false);
+    fs.writeFileSync(inside('opt/directory/file.txt'), '');
+    assert.equal(await target.removeTemporary('default', 'c1', '/opt/directory'), true);
+    assert.deepEqual(fs.readdirSync(inside('opt/directory')), ['file.txt']);
   });
 
   it('instances() lists directories alone', async () => {
