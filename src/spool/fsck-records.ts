@@ -122,7 +122,8 @@ function* checkKey({ journal, read, rewritten }: FsckContext, record: JobRecord)
 }
 
 function* checkPath({ journal, rewritten }: FsckContext, record: JobRecord): Iterable<Finding> {
-  if (record.state !== 'delivered' || record.deliveredPath === null) return;
+  // What an archive put into place is not to be seen from its record.
+  if (record.state !== 'delivered' || record.deliveredPath === null || record.extract !== null) return;
   const { sequence } = record;
   const key = keyOfPath(record, record.deliveredPath);
   const value = journal.paths.get(key);

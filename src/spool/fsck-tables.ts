@@ -44,6 +44,11 @@ export function* checkTables(context: FsckContext): Iterable<Finding> {
     if (rewritten.has(key) || (isRecord(record) && mayHaveWritten(record, key))) continue;
     yield dangling('path_entry', 'paths', sequence, () => void journal.paths.remove(key));
   }
+  for (const sequence of journal.trees.getKeys({ start: 0 })) {
+    const record = read(sequence);
+    if (record === 'unreadable' || (record !== 'missing' && record.extract !== null)) continue;
+    yield dangling('path_entry', 'trees', sequence, () => void journal.trees.remove(sequence));
+  }
   for (const { key, value } of journal.keys.getRange({})) {
     const sequence = decodeNumber(value);
     const record = read(sequence);

@@ -168,7 +168,10 @@ function decodeError(json: z.output<typeof error>): JobError {
 }
 
 /** The job as it is shown: the record with what only memory knows. */
-export function jobOf(record: JobRecord, live: { ahead: number | null; bytesDelivered: number }): Job {
+export function jobOf(
+  record: JobRecord,
+  live: { ahead: number | null; bytesDelivered: number; filesDone?: number | null },
+): Job {
   const {
     sequence,
     batch,
@@ -178,5 +181,7 @@ export function jobOf(record: JobRecord, live: { ahead: number | null; bytesDeli
     batchRequest: _r,
     ...job
   } = record;
-  return { id: encodeJobId(sequence), ...job, batch: batch === null ? null : encodeBatchId(batch), ...live };
+  const filesDone = record.extract === null ? null : (live.filesDone ?? 0);
+  const batchId = batch === null ? null : encodeBatchId(batch);
+  return { id: encodeJobId(sequence), ...job, batch: batchId, ...live, filesDone };
 }

@@ -56,6 +56,8 @@ export class Journal {
   readonly cancelled: Table;
   readonly instances: Database<Buffer, [string, string, number]>;
   readonly paths: Table;
+  /** See `TreeIndex`. */
+  readonly trees: Table;
   readonly keys: Database<Buffer, string>;
   readonly temporaries: Database<Buffer, [number, string]>;
   readonly batches: Database<Buffer, [number, number]>;
@@ -86,6 +88,7 @@ export class Journal {
     this.cancelled = table('cancelled');
     this.paths = table('paths');
     this.batches = env.openDB({ name: 'batches', encoding: 'binary' });
+    this.trees = table('trees');
     this.linger = env.openDB({ name: 'linger', encoding: 'binary' });
     this.instances = env.openDB({ name: 'instances', encoding: 'binary' });
     this.keys = env.openDB({ name: 'keys', encoding: 'binary' });

@@ -2,7 +2,8 @@
  * After a power cut of the host: what was delivered just before may be gone, since the instance had it in its page cache
  * only. The payloads that linger are therefore queued once more, with the jobs' own places in the order. Left out are a
  * job whose file a later job has replaced, and one whose file a later job is about to replace: to put the older
- * content back could undo what that one may have done already. Each job changes in one commit, so a crash in between
+ * content back could undo what that one may have done already. An archive is unpacked again but for what later jobs have
+ * delivered. Each job changes in one commit, so a crash in between
  * leaves the rest to the next start.
  */
 import { laneOf } from '../protocol/job.ts';
@@ -14,6 +15,7 @@ import type { Journal } from './journal.ts';
 import type { LiveIndex } from './live-index.ts';
 import { decodeNumber } from './number-codec.ts';
 import type { Lingering, PayloadKeeper } from './payload-keeper.ts';
+import type { TreeIndex } from './tree-index.ts';
 
 type Candidate = { readonly record: JobRecord; readonly lingering: Lingering; readonly path: string };
 
@@ -23,13 +25,14 @@ export type RedeliveryParts = {
   readonly journal: Journal;
   readonly live: LiveIndex;
   readonly payloads: PayloadKeeper;
+  readonly trees: TreeIndex;
   readonly nowMs: () => number;
 };
 
 /** Queues again what was delivered within the linger; resolves to the sequences. */
 export async function redeliverLingering(parts: RedeliveryParts): Promise<number[]> {
   const { journal, live, payloads, nowMs } = parts;
-  const candidates = readCandidates(journal, payloads);
+  const candidates = readCandidates(parts);
   dropReplaced(candidates, journal, live);
   const chosen = [...candidates.values()].flatMap((byPath) => [...byPath.values()]);
   for (let i = 0; i < chosen.length; i += BATCH) {
@@ -53,20 +56,25 @@ export async function redeliverLingering(parts: RedeliveryParts): Promise<number
 }
 
 /** By lane and by path: delivered jobs that linger and whose file no later one has replaced. */
-function readCandidates(journal: Journal, payloads: PayloadKeeper): Map<string, Map<string, Candidate>> {
+function readCandidates({ journal, payloads, trees }: RedeliveryParts): Map<string, Map<string, Candidate>> {
   const lanes = new Map<string, Map<string, Candidate>>();
   for (const lingering of payloads.lingering()) {
     const record = readRecord(journal, lingering.sequence);
     if (record?.state !== 'delivered' || record.deliveredPath === null) continue;
     const path = record.deliveredPath;
-    const latest = journal.paths.get(keyOfPath(record, path));
-    if (latest !== undefined && decodeNumber(latest) > record.sequence) continue;
+    const key = keyOfPath(record, path);
+    const latest = journal.paths.get(key);
+    const isFile = record.extract === null;
+    if (isFile && latest !== undefined && decodeNumber(latest) > record.sequence) continue;
+    if (isFile && trees.hasLater([key], record.sequence)) continue;
     const lane = laneOf(record);
     const byPath = lanes.get(lane) ?? new Map<string, Candidate>();
     lanes.set(lane, byPath);
-    const other = byPath.get(path);
+    // Archives for one directory do not replace each other.
+    const place = isFile ? path : `${path} ${record.sequence}`;
+    const other = byPath.get(place);
     if (other === undefined || other.record.sequence < record.sequence)
-      byPath.set(path, { record, lingering, path });
+      byPath.set(place, { record, lingering, path });
   }
   return lanes;
 }
@@ -92,8 +100,9 @@ function dropReplaced(lanes: Map<string, Map<string, Candidate>>, journal: Journ
 function writablePaths(bytes: Buffer | undefined): string[] {
   if (bytes === undefined) return [];
   try {
-    const { path, source_name: name } = JSON.parse(bytes.toString()) as Record<string, unknown>;
-    if (typeof path !== 'string' || typeof name !== 'string') return [];
+    const { path, source_name: name, extract } = JSON.parse(bytes.toString()) as Record<string, unknown>;
+    // What is in an archive is not known here; it is delivered after what was before it.
+    if (typeof path !== 'string' || typeof name !== 'string' || extract) return [];
     return path.endsWith('/') ? [path + name] : [path, `${path}/${name}`];
   } catch {
     return [];

@@ -61,6 +61,7 @@ async function forget(spool: Spool, state: FinishedState, old: readonly number[]
           void journal[state].remove(sequence);
           if (state === 'failed') payloads.removeIn(record);
           else void journal.payloads.remove(sequence);
+          if (record.extract !== null) void journal.trees.remove(sequence);
           void journal.instances.remove([record.instance, record.project, sequence]);
           forgetKey(spool, record);
           forgetPath(spool, record);

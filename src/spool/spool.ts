@@ -23,6 +23,7 @@ import { redeliverLingering } from './redelivery.ts';
 import { noteBoot, noteEnd, noteStart } from './run-note.ts';
 import { openStateDirectory, type StateDirectory } from './state-directory.ts';
 import { Temporaries } from './temporaries.ts';
+import { TreeIndex } from './tree-index.ts';
 import { Unsettled } from './unsettled.ts';
 
 /** Payloads up to this size are kept in the journal, in the same commit as their job. */
@@ -64,6 +65,12 @@ export type Upload = {
   readonly named: Promise<void>;
 };
 
+type RecordDetails = {
+  readonly deliveredKey?: number;
+  readonly placedKeys?: readonly number[];
+  readonly removed?: readonly string[];
+};
+
 type Start = { readonly run: number; readonly afterPowerCut: boolean };
 
 export class Spool {
@@ -72,6 +79,7 @@ export class Spool {
   readonly disk: DiskSpace;
   readonly payloads: PayloadKeeper;
   readonly temporaries: Temporaries;
+  readonly trees: TreeIndex;
   readonly unsettled = new Unsettled();
   readonly nowMs: () => number;
   /** One more at every start; with it names are unique over all runs. */
@@ -95,6 +103,7 @@ export class Spool {
     this.payloads = new PayloadKeeper(journal, payloads, options);
     this.disk = new DiskSpace(payloads, options.minFreeSpaceBytes, options.nowMs, this.payloads);
     this.temporaries = new Temporaries(journal);
+    this.trees = new TreeIndex(journal);
     this.#intake = new Intake({
       ...{ journal, live: this.live, payloads: this.payloads, recent: this.#recent, nowMs: options.nowMs },
       maxAttempts: options.maxAttempts,
@@ -181,31 +190,29 @@ export class Spool {
 
   /** Whether a job accepted after `sequence` was already delivered to one of the files of these keys. */
   isOvertaken(keys: readonly number[], sequence: number): boolean {
-    return keys.some((key) => {
+    const isPathOvertaken = keys.some((key) => {
       const value = this.journal.paths.get(key);
       const latest = value === undefined ? 0 : decodeNumber(value);
       return Math.max(latest, this.unsettled.deliveredTo(key)) > sequence;
     });
+    return isPathOvertaken || this.trees.hasLater(keys, sequence);
   }
 
   /**
    * Records that a job is now `next`; resolves once that is on stable storage. `deliveredKey` is the path key of the
-   * file that was delivered. The temporary files listed in `removed` are known to be gone. `not_found` when the
+   * file that was delivered, `placedKeys` those of an archive that were put into place. The temporary files listed in `removed` are known to be gone. `not_found` when the
    * retention is just removing the job.
    */
-  async record(
-    previous: JobRecord,
-    next: JobRecord,
-    about: { readonly deliveredKey?: number; readonly removed?: readonly string[] } = {},
-  ): Promise<void> {
-    const { journal, live, payloads, temporaries, unsettled } = this;
+  async record(previous: JobRecord, next: JobRecord, about: RecordDetails = {}): Promise<void> {
+    const { journal, live, payloads, temporaries, trees, unsettled } = this;
     const { sequence } = next;
-    const { deliveredKey, removed = [] } = about;
+    const { deliveredKey, removed = [], placedKeys = [] } = about;
     if (unsettled.isForgetting(sequence))
       throw new CodedError('not_found', `There is no job ${encodeJobId(sequence)}`);
     const finished = finishedState(next);
     const drops = finished === 'delivered' || finished === 'cancelled';
     const putJob = prepareJob(journal, previous, next);
+    const tree = placedKeys.length === 0 ? undefined : trees.prepare(sequence, placedKeys);
     unsettled.recording(sequence, deliveredKey);
     try {
       await journal.write(
@@ -213,13 +220,15 @@ export class Spool {
           putJob();
           temporaries.removeIn(sequence, removed);
           if (deliveredKey !== undefined) void journal.paths.put(deliveredKey, encodeNumbers(sequence));
+          if (tree !== undefined) void journal.trees.put(sequence, tree);
           if (drops) payloads.dropIn(next);
         },
-        { must: true, lazy: true },
+        { must: true, lazy: true, bytes: tree?.length ?? 0 },
       );
       this.#recent.set(next);
     } finally {
       unsettled.recorded(sequence, deliveredKey);
+      trees.settled(sequence);
     }
     temporaries.removed(sequence, removed);
     if (finished !== undefined) {
