@@ -62,6 +62,18 @@ export class Caller {
   }
 
   /**
+   * Throws `forbidden` for a symbolic link in an archive of a caller that is held to certain paths: what it sends later
+   * through a link could get out of them. Links below their own directory cannot.
+   */
+  checkLink(target: string): void {
+    if (this.scope.paths.length === 0) return;
+    if (!target.startsWith('/') && !target.split('/').includes('..')) return;
+    throw new ForbiddenError(
+      `${this.#name} is held to certain paths, so its archives may not hold links that are absolute or lead up: ${JSON.stringify(target)}`,
+    );
+  }
+
+  /**
    * What an upload asks for, as far as this caller may; throws `forbidden` when it may not. Where only the path itself is
    * allowed the name of the source is dropped: without it the file cannot go into a directory of that path.
    */

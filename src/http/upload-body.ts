@@ -4,6 +4,7 @@
  */
 import { createHash, type Hash } from 'node:crypto';
 import { CodedError } from '../errors.ts';
+import { ArchiveCheck } from '../protocol/archive-check.ts';
 import type { EarlyDelivery } from '../queue/early-delivery.ts';
 import type { JobRecord } from '../spool/job-record.ts';
 import { type Draft, INLINE_LIMIT_BYTES, type Upload } from '../spool/spool.ts';
@@ -25,6 +26,8 @@ export type BodySource = {
   readonly resume: () => void;
   /** The largest file that is accepted from this sender; null: any. */
   readonly mostBytes: number | null;
+  /** Throws when an archive of this sender must not hold a link to that target. */
+  readonly checkLink: (target: string) => void;
   /** The file to write to cannot be made. */
   readonly fail: (error: unknown) => void;
 };
@@ -35,6 +38,7 @@ export class UploadBody {
   readonly #declaredBytes: number | undefined;
   readonly #source: BodySource;
   readonly #hash: Hash | undefined;
+  readonly #archive: ArchiveCheck | undefined;
   readonly #startedAtMs: number;
   readonly #fileAfterBytes: number;
   #receivedBytes = 0;
@@ -56,6 +60,7 @@ export class UploadBody {
     this.#source = source;
     this.#startedAtMs = performance.now();
     this.#hash = draft.sha256 === null ? undefined : createHash('sha256');
+    this.#archive = draft.extract === 'tar' ? new ArchiveCheck(source.checkLink) : undefined;
     this.#reservedBytes = declaredBytes ?? 0;
     context.spool.disk.reserve(this.#reservedBytes);
     this.#fileAfterBytes = this.#reservedBytes > INLINE_LIMIT_BYTES ? FILE_AFTER_BYTES : INLINE_LIMIT_BYTES;
@@ -65,13 +70,14 @@ export class UploadBody {
     return this.#receivedBytes;
   }
 
-  /** Takes a chunk; throws `too_large` or `disk_low` when it is one too many. */
+  /** Takes a chunk; throws when it is one too many, or what must not be in an archive. */
   take(chunk: Buffer): void {
     this.#receivedBytes += chunk.length;
     if (this.#declaredBytes === undefined) checkSize(this.#source.mostBytes, this.#receivedBytes);
     if (this.#receivedBytes - this.#checkedBytes >= SPACE_CHECK_BYTES) this.#checkSpace();
     this.#hash?.update(chunk);
     countForGarbage(chunk.length);
+    this.#archive?.take(chunk);
     if (this.#file !== undefined) {
       this.#write(this.#file, chunk);
       return;
@@ -89,16 +95,17 @@ export class UploadBody {
     const { spool } = this.#context;
     await this.#opening;
     this.#checkDigest();
+    const draft = this.#archive === undefined ? this.#draft : this.#counted(this.#archive);
     const file = this.#file;
     if (file !== undefined) {
       await file.writer.finish();
-      const record = await spool.acceptFile(this.#draft, file);
+      const record = await spool.acceptFile(draft, file);
       return { record, isOwn: record.payloadFile === file.number };
     }
     const { lastNumber } = spool;
     const [first] = this.#chunks;
     const bytes = this.#chunks.length === 1 && first !== undefined ? first : Buffer.concat(this.#chunks);
-    const record = await spool.acceptInline(this.#draft, bytes);
+    const record = await spool.acceptInline(draft, bytes);
     return { record, isOwn: record.sequence > lastNumber };
   }
 
@@ -147,11 +154,19 @@ export class UploadBody {
     return welcome;
   }
 
-  /** A large file that arrives fast is delivered while it arrives, if there is a place for it. */
+  #counted(archive: ArchiveCheck): Draft {
+    return { ...this.#draft, filesTotal: archive.end() };
+  }
+
+  /**
+   * A large file that arrives fast is delivered while it arrives, if there is a place for it. An archive is not: nothing of
+   * it may be unpacked before all of it was looked at.
+   */
   #beginEarly(file: Upload): void {
     this.#askedEarly = true;
     // One of several destinations would be ahead of the others, which read the same bytes from the spool soon.
     if (this.#draft.batch !== undefined) return;
+    if (this.#archive !== undefined) return;
     const tookMs = performance.now() - this.#startedAtMs;
     const isFast = this.#receivedBytes >= tookMs * EARLY_BYTES_PER_MS;
     if (!isFast || (this.#declaredBytes ?? Number.POSITIVE_INFINITY) < EARLY_LEAST_BYTES) return;

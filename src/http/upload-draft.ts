@@ -10,9 +10,8 @@ import type { Caller } from './caller.ts';
 /** What an upload asks for, as the spool takes it; `forbidden` when the caller may not. */
 export function draftOf(request: UploadRequest, caller: Caller): Draft {
   const { submittedBy } = caller;
-  const { instance, project, path, sourceName, mode, uid, gid, createDirs, sha256 } = caller.admit(request);
-  if (request.extract !== null)
-    throw new CodedError('bad_request', 'X-Extract: this daemon does not unpack archives; send files');
+  const admitted = caller.admit(request);
+  const { instance, project, path, sourceName, mode, uid, gid, createDirs, sha256, extract } = admitted;
   const idempotencyKey = hashKey(request, submittedBy);
   return {
     instance,
@@ -26,6 +25,7 @@ export function draftOf(request: UploadRequest, caller: Caller): Draft {
     sha256,
     idempotencyKey,
     submittedBy,
+    extract,
   };
 }
 
@@ -45,7 +45,8 @@ export function sameDestination(draft: Draft, record: JobRecord): boolean {
     draft.instance === record.instance &&
     draft.project === record.project &&
     draft.path === record.path &&
-    (!draft.path.endsWith('/') || draft.sourceName === record.sourceName)
+    (draft.extract ?? null) === record.extract &&
+    (draft.extract === 'tar' || !draft.path.endsWith('/') || draft.sourceName === record.sourceName)
   );
 }
 

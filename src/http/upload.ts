@@ -173,6 +173,7 @@ export class UploadSession {
         this.#req.resume();
       },
       mostBytes: this.#mostBytes,
+      checkLink: (target) => this.#caller.checkLink(target),
       fail: (error) => this.#refuse(error),
     });
     this.#body = body;

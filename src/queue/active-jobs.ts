@@ -9,6 +9,8 @@ export type ActiveJob = {
   startedAtMs: number;
   /** Bytes that the instance has confirmed. */
   bytes: number;
+  /** Files of an archive that are done with. */
+  files: number;
   /** Somebody wants it cancelled. */
   cancelled: boolean;
   /** Called when the attempt has ended and its outcome is written down. */
@@ -24,7 +26,7 @@ export class ActiveJobs {
   }
 
   add(sequence: number, controller: AbortController): ActiveJob {
-    const job: ActiveJob = { controller, startedAtMs: 0, bytes: 0, cancelled: false, ended: [] };
+    const job: ActiveJob = { controller, startedAtMs: 0, bytes: 0, files: 0, cancelled: false, ended: [] };
     this.#jobs.set(sequence, job);
     return job;
   }
@@ -41,7 +43,10 @@ export class ActiveJobs {
   /** A number that changes when one of the jobs gets on: with bytes that were confirmed, and with each end. */
   progressOf(sequences: readonly number[]): number {
     let sum = 0;
-    for (const sequence of sequences) sum += (this.#jobs.get(sequence)?.bytes ?? -1) + 1;
+    for (const sequence of sequences) {
+      const job = this.#jobs.get(sequence);
+      if (job !== undefined) sum += job.bytes + job.files + 1;
+    }
     return sum;
   }
 
@@ -78,12 +83,17 @@ export class ActiveJobs {
   /** The job as it stands now. */
   view(record: JobRecord): Job {
     if (isFinished(record.state)) {
-      return jobOf(record, { ahead: null, bytesDelivered: record.state === 'delivered' ? record.size : 0 });
+      const done = record.state === 'delivered';
+      return jobOf(record, {
+        ahead: null,
+        bytesDelivered: done ? record.size : 0,
+        filesDone: done ? record.filesTotal : 0,
+      });
     }
     const ahead = this.#spool.live.ahead(laneOf(record), record.sequence);
     const active = this.#jobs.get(record.sequence);
     if (active === undefined || active.startedAtMs === 0) return jobOf(record, { ahead, bytesDelivered: 0 });
-    const job = jobOf(record, { ahead, bytesDelivered: active.bytes });
+    const job = jobOf(record, { ahead, bytesDelivered: active.bytes, filesDone: active.files });
     return { ...job, state: 'delivering', attempts: job.attempts + 1, nextAttemptAt: null, error: null };
   }
 }

@@ -3,10 +3,10 @@
  * middle the journal still says that the job is unfinished and names the temporary file, so the next run starts over.
  */
 import { trace } from '../base/trace.ts';
-import type { Delivery, FailureScope, Outcome } from '../delivery/target.ts';
+import type { Delivery, FailureScope, Outcome, TreeDelivery } from '../delivery/target.ts';
 import { CodedError, ERRORS, type ErrorCode, messageOf } from '../errors.ts';
-import { isFinished, type JobDestination } from '../protocol/job.ts';
-import { pathKeys } from '../protocol/path-key.ts';
+import { isFinished, type Job, type JobDestination, laneOf } from '../protocol/job.ts';
+import { keyOfPath, pathKeys } from '../protocol/path-key.ts';
 import type { JobRecord } from '../spool/job-record.ts';
 import type { StoredPayload } from '../spool/payload-source.ts';
 import type { Spool } from '../spool/spool.ts';
@@ -14,6 +14,7 @@ import type { Spool } from '../spool/spool.ts';
 /** The part of a delivery target that the queue uses. */
 export type Deliverer = {
   deliver(delivery: Delivery): Promise<Outcome>;
+  unpack(delivery: TreeDelivery): Promise<Outcome>;
   removeTemporary(project: string, instance: string, path: string): Promise<boolean>;
   probe(timeoutMs: number): Promise<{ reachable: true } | { reachable: false; reason: string }>;
 };
@@ -25,17 +26,22 @@ export type AttemptContext = {
   readonly signal: AbortSignal;
   readonly temporaryName: string;
   readonly onProgress: (bytes: number) => void;
+  /** Told how many files of an archive are done with. */
+  readonly onFiles: (files: number) => void;
 };
 
 export type AttemptResult = {
   readonly outcome: Outcome;
   /** Names of temporary files that are known to be gone. */
   readonly removed: readonly string[];
+  /** Path keys of the files that an archive has put into place, also by an attempt that failed. */
+  readonly placedKeys?: readonly number[];
 };
 
 export async function attemptDelivery(record: JobRecord, context: AttemptContext): Promise<AttemptResult> {
-  const { spool, target } = context;
+  const { spool } = context;
   const removed: string[] = [];
+  const placedKeys: number[] = [];
   try {
     if (spool.isOvertaken(pathKeys(record), record.sequence)) {
       return { outcome: permanent('superseded'), removed };
@@ -45,47 +51,61 @@ export async function attemptDelivery(record: JobRecord, context: AttemptContext
 
     const payload = await spool.payloads.open(record);
     try {
-      const outcome = await deliver(record, payload, context);
-      if (outcome.kind === 'delivered' || !outcome.temporaryLeft) removed.push(context.temporaryName);
-      return { outcome, removed };
+      const noted = new Set([context.temporaryName]);
+      const outcome = await deliver(record, payload, context, noted, placedKeys);
+      if (outcome.kind === 'delivered' || !outcome.temporaryLeft) removed.push(...noted);
+      return { outcome, removed, placedKeys };
     } finally {
       await payload.close();
     }
   } catch (error) {
-    return { outcome: outcomeOfError(error), removed };
+    return { outcome: outcomeOfError(error), removed, placedKeys };
   }
+}
 
-  function deliver(
-    job: JobRecord,
-    payload: StoredPayload,
-    { signal, timeoutMs, temporaryName }: AttemptContext,
-  ): Promise<Outcome> {
-    trace('delivering', job.sequence);
-    return target.deliver({
-      project: job.project,
-      instance: job.instance,
-      path: job.path,
-      sourceName: job.sourceName,
-      mode: job.mode,
-      uid: job.uid,
-      gid: job.gid,
-      createDirs: job.createDirs,
-      payload,
-      temporaryName,
-      timeoutMs,
-      signal,
-      onTemporary: (path) =>
-        spool.temporaries.note({
-          sequence: job.sequence,
-          name: temporaryName,
-          project: job.project,
-          instance: job.instance,
-          path,
-        }),
-      onProgress: context.onProgress,
-      onRename: () => trace('before-rename', job.sequence),
-    });
-  }
+/** `noted` is told the names of temporary files, `placedKeys` the files of an archive. */
+function deliver(
+  record: JobRecord,
+  payload: StoredPayload,
+  context: AttemptContext,
+  noted: Set<string>,
+  placedKeys: number[],
+): Promise<Outcome> {
+  const { spool, target, signal, timeoutMs, temporaryName } = context;
+  const { sequence, project, instance, path, sourceName, mode, uid, gid, createDirs } = record;
+  trace('delivering', sequence);
+  const delivery: Omit<Delivery, 'sourceName' | 'mode'> = {
+    project,
+    instance,
+    path,
+    uid,
+    gid,
+    createDirs,
+    payload,
+    temporaryName,
+    timeoutMs,
+    signal,
+    onTemporary: (temporaryPath) => {
+      // An archive may need several, which differ in name.
+      const name = temporaryPath.slice(temporaryPath.lastIndexOf('/') + 1);
+      noted.add(name);
+      return spool.temporaries.note({ sequence, name, project, instance, path: temporaryPath });
+    },
+    onProgress: context.onProgress,
+    onRename: () => trace('before-rename', sequence),
+  };
+  if (record.extract === null) return target.deliver({ ...delivery, sourceName, mode });
+  let files = 0;
+  return target.unpack({
+    ...delivery,
+    // The first time nothing later can have been delivered, for later jobs wait for it.
+    isOvertaken: (file) => record.attemptsTotal > 0 && spool.isOvertaken([keyOfPath(record, file)], sequence),
+    onFile: (file, placed) => {
+      files += 1;
+      if (placed) placedKeys.push(keyOfPath(record, file));
+      context.onFiles(files);
+    },
+  });
 }
 
 /** What stands in the way, or undefined when nothing is left of earlier attempts. */
@@ -113,17 +133,17 @@ async function removeLeftovers(
 
 /**
  * Finished jobs for the same files that left something. An instance that hung may still do their rename when it goes on:
- * it must find nothing then, or it would replace what is delivered now.
+ * it must find nothing then, or it would replace what is delivered now. An archive may be about any file of its instance.
  */
-export function strandedAt(destination: JobDestination, spool: Spool): number[] {
+export function strandedAt(destination: JobDestination & Pick<Job, 'extract'>, spool: Spool): number[] {
   const stranded = spool.temporaries.stranded();
   if (stranded.length === 0) return [];
   const keys = pathKeys(destination);
   return stranded.filter((sequence) => {
     const other = spool.read(sequence);
-    return (
-      other !== undefined && isFinished(other.state) && pathKeys(other).some((key) => keys.includes(key))
-    );
+    if (other === undefined || !isFinished(other.state)) return false;
+    if (destination.extract || other.extract) return laneOf(other) === laneOf(destination);
+    return pathKeys(other).some((key) => keys.includes(key));
   });
 }
 

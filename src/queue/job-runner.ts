@@ -61,20 +61,24 @@ export class JobRunner {
       onProgress: (bytes) => {
         active.bytes = bytes;
       },
+      onFiles: (files) => {
+        active.files = files;
+      },
     });
   }
 
   /** Decides what the outcome of an attempt means for the job, and begins to write it down. */
-  conclude(record: JobRecord, active: ActiveJob, { outcome, removed }: AttemptResult): Concluded {
+  conclude(record: JobRecord, active: ActiveJob, result: AttemptResult): Concluded {
+    const { outcome, removed, placedKeys = [] } = result;
     this.attempts[outcome.kind] += 1;
     if (outcome.kind === 'delivered') {
       trace('after-rename', record.sequence);
       this.deliveredBytes += record.size;
     }
     const next = this.#nextRecord(record, active, outcome);
-    const deliveredKey =
-      outcome.kind === 'delivered' ? { deliveredKey: keyOfPath(record, outcome.path) } : {};
-    const recorded = this.#record(record, next, { removed, ...deliveredKey });
+    const isFile = outcome.kind === 'delivered' && record.extract === null;
+    const deliveredKey = isFile ? { deliveredKey: keyOfPath(record, outcome.path) } : {};
+    const recorded = this.#record(record, next, { removed, placedKeys, ...deliveredKey });
     return { next, outcome, recorded };
   }
 
@@ -96,7 +100,8 @@ export class JobRunner {
     next: JobRecord,
     about: NonNullable<Parameters<Spool['record']>[2]>,
   ): Promise<boolean> {
-    if (next === record && (about.removed?.length ?? 0) === 0) return true;
+    const { removed = [], placedKeys = [] } = about;
+    if (next === record && removed.length === 0 && placedKeys.length === 0) return true;
     try {
       await this.#spool.record(record, next, about);
       trace('recorded', record.sequence);

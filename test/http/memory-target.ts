@@ -1,4 +1,11 @@
-import type { ConfiguredInstance, Delivery, InstanceName, Outcome } from '../../src/delivery/target.ts';
+import type {
+  ConfiguredInstance,
+  Delivery,
+  InstanceName,
+  Outcome,
+  TreeDelivery,
+} from '../../src/delivery/target.ts';
+import { readTree } from '../../src/delivery/tree-reader.ts';
 import { CodedError, ERRORS, type ErrorCode } from '../../src/errors.ts';
 import type { Deliverer } from '../../src/queue/attempt.ts';
 
@@ -47,6 +54,20 @@ export class MemoryTarget implements Deliverer {
     const path = delivery.path.endsWith('/') ? delivery.path + delivery.sourceName : delivery.path;
     this.files.set(`${delivery.instance}:${path}`, bytes);
     delivery.onProgress(bytes.length);
+    return { kind: 'delivered', path };
+  }
+
+  /** Keeps the files of an archive by their paths. */
+  async unpack(delivery: TreeDelivery): Promise<Outcome> {
+    const { instance, payload, path } = delivery;
+    for await (const items of readTree(payload, await payload.committed)) {
+      for (const { entry, content } of items) {
+        if (entry.kind === 'directory') continue;
+        const file = `${path.replace(/\/$/, '')}/${entry.name}`;
+        this.files.set(`${instance}:${file}`, content ?? Buffer.alloc(0));
+        delivery.onFile(file, true);
+      }
+    }
     return { kind: 'delivered', path };
   }
 

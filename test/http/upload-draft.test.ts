@@ -27,11 +27,10 @@ test('draftOf() keeps the keys of two senders apart, and short', () => {
   assert.equal(draft('/f', 'a', 'k'.repeat(255)).idempotencyKey?.length, 43);
 });
 
-test('draftOf() refuses what is to be unpacked', () => {
+test('draftOf() says whether the body is to be unpacked', () => {
   const rawHeaders = ['X-Container-Name', 'c1', 'X-File-Path', '/srv/', 'X-Extract', 'tar'];
-  assert.throws(() => draftOf(decodeUploadHeaders(rawHeaders), new Caller(null, UNLIMITED)), {
-    code: 'bad_request',
-  });
+  const archive = draftOf(decodeUploadHeaders(rawHeaders), new Caller(null, UNLIMITED));
+  assert.deepEqual([archive.extract, draft('/f', 'a').extract], ['tar', null]);
 });
 
 test('sameDestination() looks at the name of the file only for a path that is a directory', () => {
@@ -43,6 +42,15 @@ test('sameDestination() looks at the name of the file only for a path that is a 
     [same('/d/', 'a'), same('/d/', 'b'), same('/f', 'a'), same('/f', 'b')],
     [true, false, true, true],
   );
+});
+
+test('sameDestination() keeps files and archives apart', () => {
+  const about = { sequence: 1, nowMs: 1, size: 0, payloadFile: 0, maxAttempts: 1 };
+  const file = draft('/d/', 'a');
+  const archive: Draft = { ...file, extract: 'tar' };
+  const same = (a: Draft, b: Draft): boolean => sameDestination(a, createRecord(b, about));
+  assert.deepEqual([same(file, archive), same(archive, file)], [false, false]);
+  assert.ok(same(archive, { ...archive, sourceName: 'other' }));
 });
 
 test('codedError() makes disk_low of a full disk or quota, with a time to come back', () => {

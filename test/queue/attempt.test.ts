@@ -19,6 +19,7 @@ async function open(t: TestContext) {
     signal: new AbortController().signal,
     temporaryName: '.incus-upload.new',
     onProgress: () => undefined,
+    onFiles: () => undefined,
   };
   const accept = (bytes: string): Promise<JobRecord> => spool.acceptInline(draft(), Buffer.from(bytes));
   const noteLeftover = (sequence: number, name: string): Promise<void> => {

@@ -1,4 +1,10 @@
-import type { Delivery, FailureScope, Outcome, Reachability } from '../../src/delivery/target.ts';
+import type {
+  Delivery,
+  FailureScope,
+  Outcome,
+  Reachability,
+  TreeDelivery,
+} from '../../src/delivery/target.ts';
 import { ERRORS, type ErrorCode } from '../../src/errors.ts';
 import type { Deliverer } from '../../src/queue/attempt.ts';
 
@@ -52,6 +58,20 @@ export class SwitchTarget implements Deliverer {
     } finally {
       for (const name of [instance, 'all']) this.#count(name, -1);
     }
+  }
+
+  /** An archive becomes one file under its own path, and is said to hold the names that its payload lists. */
+  async unpack(delivery: TreeDelivery): Promise<Outcome> {
+    const names = (await readAll(delivery)).toString().split(' ');
+    const outcome = await this.deliver({ ...delivery, sourceName: '', mode: 0 });
+    if (outcome.kind !== 'delivered') return outcome;
+    for (const name of names) {
+      const path = delivery.path + name;
+      const placed = !delivery.isOvertaken(path);
+      if (placed) this.log.push(`${delivery.instance}:${path}`);
+      delivery.onFile(path, placed);
+    }
+    return outcome;
   }
 
   removeTemporary(_project: string, instance: string, path: string): Promise<boolean> {
@@ -113,7 +133,7 @@ export class SwitchTarget implements Deliverer {
   }
 }
 
-async function readAll({ payload, onProgress }: Delivery): Promise<Buffer> {
+async function readAll({ payload, onProgress }: Pick<Delivery, 'payload' | 'onProgress'>): Promise<Buffer> {
   if (payload.inline !== undefined) return Buffer.from(payload.inline);
   const pieces: Buffer[] = [];
   for (let offset = 0; ; ) {
