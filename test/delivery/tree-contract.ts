@@ -283,23 +283,4 @@ export function addTreeTests(scene: ContractScene): void {
     assert.deepEqual(announced, [`${scene.home}/.test-temporary-announced`]);
     assertNothingLeft();
   });
-
-  it('removeTemporary() removes a staging directory with what was made in it, and nothing else', async () => {
-    const { target, project, instance } = scene.world;
-    const staging = `${scene.home}/staging`;
-    const make = (...names: string[]) => {
-      fs.mkdirSync(host(staging), { recursive: true });
-      for (const name of names) fs.writeFileSync(host(`${staging}/${name}`), 'x');
-    };
-    make('1', '2', 'zz');
-    fs.symlinkSync('/opt', host(`${staging}/3`));
-    assert.equal(await target.removeTemporary(project, instance, staging), true);
-    assert.ok(!fs.existsSync(host(staging)));
-    make();
-    assert.equal(await target.removeTemporary(project, instance, staging), true);
-    assert.ok(!fs.existsSync(host(staging)));
-    make('1', 'of somebody else');
-    assert.equal(await target.removeTemporary(project, instance, staging), true);
-    assert.deepEqual(fs.readdirSync(host(staging)), ['of somebody else']);
-  });
 }
