@@ -12,6 +12,8 @@ export type Arena = {
   readonly faults: readonly Fault[];
   /** Directories of this machine below which no temporary file may be left in the end. */
   readonly roots: readonly string[];
+  /** An instance that goes away as a whole and comes back with what it held, and when it went last. */
+  readonly vanishing?: { readonly root: string; wentAtMs(): number };
   /** Removes everything; what is inside `directory` may stay. */
   close(): Promise<void>;
 };

@@ -62,6 +62,7 @@ class Client {
       await backlog();
       const entry = ledger.begin(planner.next());
       await this.#upload(entry);
+      ledger.settle(entry);
       if (entry.state === 'accepted') await this.#afterwards(entry);
       if (this.#random.chance(0.15)) this.#agent.destroy();
       await delay(this.#random.waitMs(thinkMs));

@@ -35,17 +35,25 @@ export function openDirectoryArena(directory: string): Arena {
     place('d2', false),
     ...(disk === undefined ? [] : [place('small', true)]),
   ];
+  let wentAtMs = 0;
+  const goes = (): void => {
+    wentAtMs = Date.now();
+  };
   return {
     kind: 'dir',
     targetUrl: `dir:${root}`,
     places,
-    faults: [moveAway(root, directory), ...(disk === undefined ? [] : [fillUp(disk), makeReadOnly(disk)])],
+    faults: [
+      moveAway(root, directory, goes),
+      ...(disk === undefined ? [] : [fillUp(disk), makeReadOnly(disk)]),
+    ],
     roots: [root],
+    vanishing: { root: join(root, 'd2'), wentAtMs: () => wentAtMs },
     close: async () => disk?.unmount(),
   };
 }
 
-function moveAway(root: string, directory: string): Fault {
+function moveAway(root: string, directory: string, goes: () => void): Fault {
   return {
     name: 'instance gone',
     codes: ['instance_not_found'],
@@ -53,6 +61,7 @@ function moveAway(root: string, directory: string): Fault {
     begin: async () => {
       const aside = join(directory, 'moved');
       renameSync(join(root, 'd2'), aside);
+      goes();
       return async () => renameSync(aside, join(root, 'd2'));
     },
   };

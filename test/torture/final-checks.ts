@@ -103,7 +103,7 @@ export class FinalChecks {
   }
 
   #matchEntry(job: WireJob): void {
-    const entry = this.#ledger.find(job.gid);
+    const entry = this.#ledger.findJob(job);
     if (entry === undefined) {
       this.#breaches.add(`job ${job.id} belongs to no upload`);
       return;
@@ -115,7 +115,7 @@ export class FinalChecks {
       return;
     }
     this.#known.set(plan.number, { entry, job });
-    if (entry.state === 'accepted' && entry.jobId !== job.id) {
+    if (entry.state === 'accepted' && plan.owner === plan.number && entry.jobId !== job.id) {
       this.#breaches.add(`upload ${plan.number} was answered ${entry.jobId} and is job ${job.id}`);
     }
     if (entry.state === 'refused' || entry.state === 'cut') {

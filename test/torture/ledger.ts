@@ -2,6 +2,7 @@
  * The run's own record of one daemon: every upload with the answer it got, and what was seen under final names. It is
  * written from the outside alone, so it can accuse the daemon.
  */
+import type { Place } from './place.ts';
 import type { UploadPlan } from './upload-plan.ts';
 
 /**
@@ -38,7 +39,9 @@ export class Ledger {
   redeliveries = 0;
   replays = 0;
 
+  /** Also begins the entries of its other destinations. */
   begin(plan: UploadPlan): Entry {
+    for (const other of plan.also) this.begin(other);
     const entry: Entry = {
       plan,
       state: 'sending',
@@ -52,6 +55,31 @@ export class Ledger {
     return entry;
   }
 
+  /** The upload has its answer, which is that of its other destinations too. */
+  settle({ plan, state, code }: Entry): void {
+    for (const { number } of plan.also) Object.assign(this.#entries.get(number) ?? {}, { state, code });
+  }
+
+  /** The number of that destination of an upload which is a file. */
+  numberAt(owner: number, place: Place, finalPath: string): number {
+    const isIt = (plan: UploadPlan): boolean => plan.place === place && plan.finalPath === finalPath;
+    return this.#destination(owner, isIt);
+  }
+
+  /** The entry of that destination of an upload which became a job. */
+  findJob(job: { gid: number; project: string; instance: string; path: string }): Entry | undefined {
+    const wanted = `${job.project}/${job.instance}:${job.path}`;
+    const isIt = (plan: UploadPlan): boolean =>
+      `${plan.place.project}/${plan.instance}:${plan.path}` === wanted;
+    return this.find(this.#destination(job.gid, isIt));
+  }
+
+  #destination(owner: number, isIt: (plan: UploadPlan) => boolean): number {
+    const plan = this.#entries.get(owner)?.plan;
+    if (plan === undefined || isIt(plan)) return owner;
+    return plan.also.find(isIt)?.number ?? owner;
+  }
+
   find(number: number): Entry | undefined {
     return this.#entries.get(number);
   }
@@ -60,9 +88,16 @@ export class Ledger {
     return [...this.#entries.values()];
   }
 
+  /** Uploads of several destinations that were accepted. */
+  get batches(): number {
+    return this.entries().filter(({ state, plan }) => state === 'accepted' && plan.also.length > 0).length;
+  }
+
+  /** Uploads, however many destinations they have. */
   count(state: UploadState): number {
     let count = 0;
-    for (const entry of this.#entries.values()) if (entry.state === state) count += 1;
+    for (const { state: own, plan } of this.#entries.values())
+      if (own === state && plan.owner === plan.number) count += 1;
     return count;
   }
 

@@ -1,8 +1,7 @@
 /** The torture of one daemon with one target, from the first upload to the last check. */
-import { mkdirSync } from 'node:fs';
-import { basename, join } from 'node:path';
+import { mkdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
-import type { WireJob } from '../../src/protocol/job-wire.ts';
 import type { Arena } from './arena.ts';
 import { Breaches } from './breaches.ts';
 import { Content } from './content.ts';
@@ -22,6 +21,8 @@ import { Watcher } from './watcher.ts';
 export type TargetResult = {
   readonly kind: Arena['kind'];
   readonly accepted: number;
+  /** Of these, with several destinations. */
+  readonly batches: number;
   readonly refused: Readonly<Record<string, number>>;
   readonly unanswered: number;
   readonly cut: number;
@@ -120,7 +121,7 @@ export function startTargetRun(run: TargetRunOptions): TargetRun {
         account = checks.checkJobs(jobs);
         checks.checkCounts((await daemon.api.info()).jobs, jobs);
         await checks.checkFiles(watcher);
-        await untilGone(arena, jobs, breaches);
+        await untilGone(arena, breaches);
         await delay(LINGER_MS + 2000 - Math.min(LINGER_MS, drainMs));
         await stop(daemon, breaches);
         await checkState(join(stateDir, 'd'), breaches);
@@ -129,6 +130,7 @@ export function startTargetRun(run: TargetRunOptions): TargetRun {
       return {
         kind: arena.kind,
         accepted: ledger.count('accepted'),
+        batches: ledger.batches,
         refused: ledger.refusals(),
         unanswered: ledger.count('unknown'),
         cut: ledger.count('cut'),
@@ -169,24 +171,21 @@ async function untilDrained(daemon: Daemon, interrupted: boolean, breaches: Brea
   breaches.add(`${left} jobs are still unfinished ${DRAIN_MS / 1000} s after the last fault`);
 }
 
-async function untilGone(arena: Arena, jobs: readonly WireJob[], breaches: Breaches): Promise<void> {
+async function untilGone(arena: Arena, breaches: Breaches): Promise<void> {
   const deadlineMs = performance.now() + 5000;
-  const excused = new Set(
-    jobs.filter(({ error }) => error?.code === 'instance_not_found').map(({ id }) => id),
-  );
-  // An instance that was gone when its job failed holds nothing; ours came back with what it had held before.
-  const find = () => findTemporaries(arena.roots).filter((path) => !excused.has(jobIdOf(path)));
+  // An instance that is gone holds nothing, so nobody comes back for what ours had held before.
+  const { root = '', wentAtMs } = arena.vanishing ?? {};
+  const isExcused = (path: string): boolean =>
+    root !== '' &&
+    path.startsWith(`${root}/`) &&
+    (statSync(path, { throwIfNoEntry: false })?.ctimeMs ?? 0) < (wentAtMs?.() ?? 0);
+  const find = () => findTemporaries(arena.roots).filter((path) => !isExcused(path));
   let left = find();
   while (left.length > 0 && performance.now() < deadlineMs) {
     await delay(200);
     left = find();
   }
   for (const path of left) breaches.add(`a temporary file is left: ${path}`);
-}
-
-/** Temporary files are named `.incus-upload.JOB.…`. */
-function jobIdOf(path: string): string {
-  return basename(path).split('.')[2] ?? '';
 }
 
 async function stop(daemon: Daemon, breaches: Breaches): Promise<void> {

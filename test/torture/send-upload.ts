@@ -2,6 +2,7 @@
 import { type Agent, type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemCode } from '../../src/errors.ts';
+import { formatDestination } from '../../src/protocol/destination.ts';
 import type { Content } from './content.ts';
 import type { UploadPlan } from './upload-plan.ts';
 
@@ -87,8 +88,11 @@ export async function sendUpload(plan: UploadPlan, options: SendOptions): Promis
   }
 }
 
-function headersOf(plan: UploadPlan, { content, otherPath }: SendOptions): Record<string, string | number> {
-  const headers: Record<string, string | number> = {
+function headersOf(
+  plan: UploadPlan,
+  { content, otherPath }: SendOptions,
+): Record<string, string | number | string[]> {
+  const headers: Record<string, string | number | string[]> = {
     'X-Container-Name': plan.instance,
     'X-File-Path': otherPath ?? plan.path,
     'X-Incus-Project': plan.place.project,
@@ -97,6 +101,8 @@ function headersOf(plan: UploadPlan, { content, otherPath }: SendOptions): Recor
     'X-File-Gid': plan.number,
     Accept: 'application/json, application/problem+json',
   };
+  if (plan.also.length > 0)
+    headers['X-Also-To'] = plan.also.map(({ instance, path }) => formatDestination({ instance, path }));
   if (plan.hostPath !== undefined) headers['X-Host-Path'] = plan.hostPath;
   if (!plan.createDirs) headers['X-Create-Dirs'] = 'false';
   if (plan.key !== undefined) headers['Idempotency-Key'] = plan.key;
@@ -164,18 +170,26 @@ function roomIn(req: ClientRequest, signal: AbortSignal): Promise<void> {
   });
 }
 
+type Told = {
+  readonly code?: unknown;
+  readonly id?: unknown;
+  readonly jobs?: readonly { readonly id: unknown }[];
+};
+
 async function readAnswer(response: IncomingMessage): Promise<Sent> {
   const status = response.statusCode ?? 0;
-  const header = response.headers['x-job-id'];
-  let jobId = typeof header === 'string' ? header : undefined;
+  const { 'x-job-id': header, 'x-batch-id': batch } = response.headers;
+  // A batch is called after its first job.
+  let jobId = typeof batch === 'string' ? batch.slice(2) : typeof header === 'string' ? header : undefined;
   let code = '';
   try {
     const chunks: Buffer[] = [];
     for await (const chunk of response) chunks.push(chunk);
     const body: unknown = JSON.parse(Buffer.concat(chunks).toString('utf8'));
-    const told = typeof body === 'object' && body !== null ? (body as { code?: unknown; id?: unknown }) : {};
+    const told = typeof body === 'object' && body !== null ? (body as Told) : {};
     if (typeof told.code === 'string') code = told.code;
-    if (status === 202 && told.id !== jobId) jobId = `${jobId} in the header, ${String(told.id)} in the body`;
+    const id = told.id ?? told.jobs?.[0]?.id;
+    if (status === 202 && id !== jobId) jobId = `${jobId} in the header, ${String(id)} in the body`;
   } catch (error) {
     // A 202 holds as soon as its first line is there, whatever becomes of the rest.
     if (status !== 202) throw error;

@@ -42,8 +42,15 @@ export async function checkState(stateDir: string, breaches: Breaches): Promise<
     files.delete(0);
     for (const file of files) breaches.add(`the payload ${file} of a failed job is gone`);
     for (const sequence of journal.payloads.getKeys({ start: 0 })) {
-      if (!failed.has(sequence))
+      if (!failed.has(sequence) || failed.get(sequence)?.batch !== null)
         breaches.add(`the journal keeps the payload of ${encodeJobId(sequence)}, which no job needs`);
+    }
+    for (const [batch, sequence] of journal.batches.getKeys({})) {
+      if (sequence !== 0 && !failed.has(sequence))
+        breaches.add(`the batch ${batch} keeps its payload for ${encodeJobId(sequence)}, which needs none`);
+      const members = [...journal.batches.getKeys({ start: [batch, 1], end: [batch + 1, 0] })];
+      if (sequence === 0 && members.length === 0)
+        breaches.add(`the journal keeps the payload of batch ${batch}, which no job needs`);
     }
     for (const [sequence, name] of journal.temporaries.getKeys({})) {
       breaches.add(`the journal still lists the temporary file ${name} of ${encodeJobId(sequence)}`);

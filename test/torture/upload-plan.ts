@@ -15,8 +15,12 @@ export type Manner =
   | 'stall';
 
 export type UploadPlan = {
-  /** Unique in the run; also the gid of the file, so that a file or a job tells which upload it is. */
+  /** Unique in the run. */
   readonly number: number;
+  /** The number of the upload that was sent: also the gid of its files, so that a file or a job tells where it is from. */
+  readonly owner: number;
+  /** Its other destinations. */
+  readonly also: readonly UploadPlan[];
   readonly place: Place;
   readonly instance: string;
   /** As sent in X-File-Path. */
@@ -51,6 +55,7 @@ export const MAX_UPLOAD_BYTES = 65 * MIB;
 /** Files that several uploads write, in every place. */
 const SHARED_FILES = 6;
 const SHARED_IN_DIRECTORY = 4;
+const MOST_OTHERS = 3;
 
 export class Planner {
   readonly #random: Random;
@@ -62,7 +67,37 @@ export class Planner {
     this.#places = places;
   }
 
+  /** Numbers follow one another, those of the other destinations too. */
   next(): UploadPlan {
+    const plan = this.#draw();
+    if (plan.mustFailWith !== undefined || !this.#random.chance(0.06)) return plan;
+    const also: UploadPlan[] = [];
+    const taken = new Set([`${plan.instance}:${plan.finalPath}`]);
+    for (let left = this.#random.int(1, MOST_OTHERS); left > 0; left -= 1) {
+      const other = this.#drawOther(plan);
+      const name = `${other.instance}:${other.finalPath}`;
+      if (taken.has(name)) continue;
+      taken.add(name);
+      this.#last += 1;
+      also.push(other);
+    }
+    return { ...plan, also };
+  }
+
+  #drawOther(plan: UploadPlan): UploadPlan {
+    const fitting = this.#places.filter(
+      ({ project, maxFileBytes }) => project === plan.place.project && maxFileBytes >= plan.sizeBytes,
+    );
+    const place = this.#random.pick(fitting);
+    const { directory, instance, manyFiles } = place;
+    const number = this.#last + 1;
+    const shared = !manyFiles || this.#random.chance(0.4);
+    const name = shared ? `f${this.#random.int(0, SHARED_FILES - 1)}` : `u/${number % 40}/${number}`;
+    const path = `${directory}/${name}`;
+    return { ...plan, number, place, instance, path, finalPath: path, shared, cancel: false };
+  }
+
+  #draw(): UploadPlan {
     const random = this.#random;
     this.#last += 1;
     const number = this.#last;
@@ -80,6 +115,8 @@ export class Planner {
       : drawn(random, place, number);
     return {
       number,
+      owner: number,
+      also: [],
       place,
       instance: place.instance,
       sizeBytes,

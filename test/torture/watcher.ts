@@ -83,7 +83,7 @@ export class Watcher {
     const { breaches, ledger } = this.#options;
     const stat = fstatSync(fd);
     const number = place.keepsOwner
-      ? stat.gid - place.idOffset
+      ? ledger.numberAt(stat.gid - place.idOffset, place, path)
       : await this.#numberByBytes(fd, stat, place, path);
     const mark = `${stat.ino} ${stat.ctimeMs} ${stat.size} ${number}`;
     if (this.#seen.get(file) === mark) return number;
@@ -99,7 +99,7 @@ export class Watcher {
       );
       return number;
     }
-    const at = await this.#options.content.firstDifference(fd, entry.plan.number, entry.plan.sizeBytes);
+    const at = await this.#options.content.firstDifference(fd, entry.plan.owner, entry.plan.sizeBytes);
     if (at !== undefined) {
       breaches.add(
         `${place.project}/${place.instance}:${path} differs from upload ${entry.plan.number} from byte ${at} on`,
@@ -130,7 +130,7 @@ export class Watcher {
   async #numberByBytes(fd: number, { size }: Stats, place: Place, path: string): Promise<number | undefined> {
     for (const { plan } of this.#options.ledger.entries().reverse()) {
       if (plan.place !== place || plan.finalPath !== path || plan.sizeBytes !== size) continue;
-      const at = await this.#options.content.firstDifference(fd, plan.number, size);
+      const at = await this.#options.content.firstDifference(fd, plan.owner, size);
       if (at === undefined) return plan.number;
     }
     return undefined;
