@@ -26,7 +26,7 @@ export type Result = {
 
 export async function report({ outcomes, options, args, startedAt, notes }: Result): Promise<void> {
   const machine = describeMachine();
-  const command = ['npm run bench', ...(args.length === 0 ? [] : ['--', ...args])].join(' ');
+  const command = describeCommand(args);
   const how = options.quick ? 'small and few, times not judged' : 'contenders by turns, run by run';
   console.log(`${machine.text}; \`${command}\` (${how}), ${startedAt.toISOString().slice(0, 10)}.\n`);
   console.log(formatTable(outcomes.flatMap(({ lines }) => lines)));
@@ -44,4 +44,13 @@ export async function report({ outcomes, options, args, startedAt, notes }: Resu
   };
   await writeFile(options.jsonPath, `${JSON.stringify(result, null, 2)}\n`);
   console.error(`\nWritten to ${options.jsonPath}`);
+}
+
+/** The command as others would give it: where the files went on this machine is left out. */
+export function describeCommand(args: readonly string[]): string {
+  const places = new Set(['--json', '--dir']);
+  const told = args.filter(
+    (word, index) => !places.has(word.replace(/=.*/s, '')) && !places.has(args[index - 1] ?? ''),
+  );
+  return ['npm run bench', ...(told.length === 0 ? [] : ['--', ...told])].join(' ');
 }

@@ -16,6 +16,7 @@ export const clientStart: Row = {
   needs: [],
   async run(bench, samples) {
     const incus = await bench.incusOrUndefined();
+    if (incus === undefined) samples.note('No Incus: `incus file push` is left out.');
     await withServer(bench, startUploadd(AWAY), async (server) => {
       const source = join(bench.dir, 'kib');
       await writeFile(source, Buffer.alloc(1024, 'a'));

@@ -29,6 +29,7 @@ export const response: Row = {
   needs: ['load'],
   async run(bench, samples) {
     const incus = await bench.incusOrUndefined();
+    if (incus === undefined) samples.note('No Incus: deliveries into containers are left out.');
     for (let run = 0; run < bench.runs(3); run += 1) {
       await measure(bench, samples, 'into directories', async (dir) => {
         await mkdir(join(dir, 'instances'));
