@@ -151,7 +151,8 @@ export async function openHarness(options: HarnessOptions = {}): Promise<Harness
 }
 
 /** The room that uploads under way have reserved: the largest file that no longer fits tells it. */
-function reservedBytes({ disk }: Spool): number {
+function reservedBytes(spool: Spool): number {
+  const { disk } = spool;
   const freeBytes = disk.freeBytes();
   let low = 0;
   let high = freeBytes;
@@ -160,7 +161,8 @@ function reservedBytes({ disk }: Spool): number {
     if (disk.hasRoomFor(middle)) low = middle;
     else high = middle - 1;
   }
-  return freeBytes - low;
+  // Others use the disk, too; a new look at it between ours would spoil the sum.
+  return disk.freeBytes() === freeBytes ? freeBytes - low : reservedBytes(spool);
 }
 
 /** Waits until a condition holds; says what did not come about after ten seconds. */
