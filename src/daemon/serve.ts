@@ -1,5 +1,6 @@
 /** The composition root: joins spool, queue, target and listeners, and ends them in the reverse order. */
 import { readFileSync } from 'node:fs';
+import { setFlagsFromString } from 'node:v8';
 import { ReleaseStack } from '../base/release-stack.ts';
 import { openTarget } from '../delivery/open-target.ts';
 import { CodedError, ERRORS, messageOf } from '../errors.ts';
@@ -56,6 +57,8 @@ export async function serve({ config, reload }: ServeOptions): Promise<number> {
     const reports = openReports(context, log);
     stack.defer(() => reports.stop());
     await reports.ready();
+    // V8's own; the launcher kept it down.
+    setFlagsFromString('--semi-space-growth-factor=2');
 
     const onHangup = createReload({ config, reload, context, listening, log });
     process.on('SIGHUP', onHangup);
