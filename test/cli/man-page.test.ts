@@ -1,20 +1,13 @@
 /** incus-upload(1) says what the program takes, and its examples work. */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
-import { fileURLToPath } from 'node:url';
 import { createProgram } from '../../src/cli/program.ts';
 import { ERRORS } from '../../src/errors.ts';
+import { manExamples, manPage } from '../support/man-examples.ts';
 import { skipUnless } from '../support/skip-unless.ts';
 
-const PAGE = fileURLToPath(new URL('../../man/incus-upload.1', import.meta.url));
-
-/** The page as text: escapes of dashes, quotes and fonts taken away. */
-const page = readFileSync(PAGE, 'utf8')
-  .replaceAll('\\-', '-')
-  .replaceAll('\\(aq', "'")
-  .replaceAll(/\\f[A-Z]/g, '');
+const page = manPage();
 
 const program = createProgram(() => undefined);
 
@@ -60,10 +53,7 @@ test('incus-upload(1) has every exit status', () => {
 });
 
 test('the examples of incus-upload(1) pass shellcheck', skipUnless('shellcheck'), () => {
-  const examples = Array.from(
-    page.matchAll(/^\.\\" example\n([\s\S]*?)^\.\\" end$/gm),
-    ([, text]) => text ?? '',
-  );
+  const examples = manExamples();
   assert.ok(examples.length >= 5);
   for (const example of examples) {
     const { status, stdout } = spawnSync('shellcheck', ['-s', 'bash', '-'], {
