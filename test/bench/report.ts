@@ -3,7 +3,7 @@ import { writeFile } from 'node:fs/promises';
 import { describeMachine } from './machine.ts';
 import type { Options } from './options.ts';
 import type { Line } from './samples.ts';
-import { formatTable } from './table.ts';
+import { formatTable, formatTargets } from './table.ts';
 
 /** What became of one row. */
 export type Outcome = {
@@ -29,7 +29,8 @@ export async function report({ outcomes, options, args, startedAt, notes }: Resu
   const command = describeCommand(args);
   const how = options.quick ? 'small and few, times not judged' : 'contenders by turns, run by run';
   console.log(`${machine.text}; \`${command}\` (${how}), ${startedAt.toISOString().slice(0, 10)}.\n`);
-  console.log(formatTable(outcomes.flatMap(({ lines }) => lines)));
+  const all = outcomes.flatMap(({ lines }) => lines);
+  console.log(`${formatTargets(all)}\n\nAll that was measured:\n\n${formatTable(all)}`);
   const remarks = outcomes.flatMap(({ row, notes: ofRow, error }) =>
     [...ofRow, ...(error === null ? [] : [`failed: ${error}`])].map((text) => `Row ${row}: ${text}`),
   );
