@@ -14,6 +14,7 @@ import { deliverSmall } from './rows/deliver-small.ts';
 import { disk } from './rows/disk.ts';
 import { longQueue } from './rows/long-queue.ts';
 import { pushLarge } from './rows/push-large.ts';
+import { pushTree } from './rows/push-tree.ts';
 import { response } from './rows/response.ts';
 import { Samples } from './samples.ts';
 import { buildTools } from './tools.ts';
@@ -28,6 +29,7 @@ const ROWS: readonly Row[] = [
   response,
   longQueue,
   disk,
+  pushTree,
 ];
 
 const TMPFS_MAGIC = 0x01021994;
