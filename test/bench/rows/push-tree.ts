@@ -39,7 +39,11 @@ export const pushTree: Row = {
         samples.add(work, 'files/s', OURS, files / (await pushOurs(bench, incus, source, files)));
         const place = await makePlace(incus);
         await settle(bench, 2 * files * SIZE_BYTES);
-        const seconds = await timeProgram('incus', ['file', 'push', '-r', '-q', source, `c1${place}/`], incus);
+        const seconds = await timeProgram(
+          'incus',
+          ['file', 'push', '-r', '-q', source, `c1${place}/`],
+          incus,
+        );
         await check(incus, place, files);
         samples.add(work, 'files/s', INCUS_PUSH_R, files / seconds);
         samples.compare(work, 'files/s', OURS, INCUS_PUSH_R, least(4));
