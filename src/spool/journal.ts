@@ -17,12 +17,13 @@
  *   meta        name                format, run number, boot id, last number that was given out
  */
 import { existsSync } from 'node:fs';
-import { open as openFile, rename, rm } from 'node:fs/promises';
+import { rename, rm } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { type Database, open, type RootDatabase } from 'lmdb';
 import { CodedError, messageOf } from '../errors.ts';
 import type { Ballast } from './ballast.ts';
 import { JournalRoom } from './journal-room.ts';
+import { syncPath } from './sync-path.ts';
 
 export type Table = Database<Buffer, number>;
 
@@ -265,15 +266,6 @@ async function createEnvironment(directory: string): Promise<void> {
   await rm(directory, { recursive: true, force: true });
   await rename(aside, directory);
   await syncPath(dirname(directory));
-}
-
-async function syncPath(path: string): Promise<void> {
-  const handle = await openFile(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
-  }
 }
 
 /** lmdb-js says only that a commit failed; why comes as a promise that has to be taken at once. */

@@ -5,6 +5,7 @@
 import { link, mkdir, open, unlink } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { systemCode } from '../errors.ts';
+import { syncPath } from './sync-path.ts';
 
 export class LostAndFound {
   readonly #directory: string;
@@ -54,14 +55,5 @@ export class LostAndFound {
         if (systemCode(error) !== 'EEXIST') throw error;
       }
     }
-  }
-}
-
-async function syncPath(path: string): Promise<void> {
-  const handle = await open(path, 'r');
-  try {
-    await handle.sync();
-  } finally {
-    await handle.close();
   }
 }

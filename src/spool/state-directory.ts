@@ -1,11 +1,13 @@
 /** Everything that a spool holds open in its state directory, taken in order and let go of in the reverse. */
 import { mkdir } from 'node:fs/promises';
-import { join } from 'node:path';
+import { dirname, join, resolve } from 'node:path';
 import { ReleaseStack } from '../base/release-stack.ts';
+import { systemCode } from '../errors.ts';
 import { Ballast } from './ballast.ts';
 import { DirectorySync } from './directory-sync.ts';
 import { Journal } from './journal.ts';
 import { takeOwnership } from './owner.ts';
+import { syncPath } from './sync-path.ts';
 
 export type StateDirectory = {
   readonly ballast: Ballast;
@@ -24,11 +26,12 @@ export async function openStateDirectory(
   onBroken: (error: Error) => void,
 ): Promise<StateDirectory> {
   const payloads = join(path, 'payloads');
-  await mkdir(path, { recursive: true, mode: 0o700 });
+  const made = await mkdir(path, { recursive: true, mode: 0o700 });
   const held = new ReleaseStack();
   held.defer(await takeOwnership(path));
   try {
     await mkdir(payloads, { recursive: true, mode: 0o700 });
+    await syncNames(path, made);
     const ballast = new Ballast(path);
     await ballast.takeOn().catch(() => undefined);
     const names = await DirectorySync.open(payloads);
@@ -39,5 +42,17 @@ export async function openStateDirectory(
   } catch (error) {
     await held.release();
     throw error;
+  }
+}
+
+/** A new directory is there after a power cut only when its name is on stable storage, and so on up to one that was there. */
+async function syncNames(path: string, topMost: string | undefined): Promise<void> {
+  const last = topMost === undefined ? resolve(path) : dirname(resolve(topMost));
+  for (let directory = resolve(path); ; directory = dirname(directory)) {
+    await syncPath(directory).catch((error: unknown) => {
+      // One that may be written and not read.
+      if (directory === resolve(path) || systemCode(error) !== 'EACCES') throw error;
+    });
+    if (directory === last || directory === dirname(directory)) return;
   }
 }

@@ -6,7 +6,7 @@ import type { Crash, Daemon, End } from './daemon.ts';
 import type { Random } from './random.ts';
 
 /** Points, with the most hits that a life waits for. */
-const POINTS: readonly (readonly [TracePoint, number])[] = [
+export const POINTS: readonly (readonly [TracePoint, number])[] = [
   ['payload-written', 6],
   ['payload-synced', 6],
   ['before-commit', 40],

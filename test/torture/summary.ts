@@ -1,4 +1,5 @@
 /** The end of a run, for people. */
+import { POINTS } from './lives.ts';
 import type { TargetResult } from './run-target.ts';
 
 export function formatSummary(seed: string, results: readonly TargetResult[]): string {
@@ -26,6 +27,17 @@ export function formatSummary(seed: string, results: readonly TargetResult[]): s
         `drained in ${(result.drainMs / 1000).toFixed(1)} s, fsck ${result.fsck ? 'ran' : 'not there'}`,
     );
   }
+  const killed = new Map<string, number>(POINTS.map(([point]) => [point, 0]));
+  for (const { lives } of results) {
+    for (const [point, count] of Object.entries(lives.kills))
+      killed.set(point, (killed.get(point) ?? 0) + count);
+  }
+  const missed = POINTS.map(([point]) => point).filter((point) => killed.get(point) === 0);
+  lines.push(
+    `in all: ${results.reduce((total, { accepted }) => total + accepted, 0)} uploads accepted, ` +
+      `${sum(Object.fromEntries(killed))} SIGKILLs: ${row(Object.fromEntries(killed))}`,
+    ...(missed.length === 0 ? [] : [`  no SIGKILL hit ${missed.join(', ')}: the run was too short for it`]),
+  );
   const breaches = results.flatMap(({ kind, breaches: own }) => own.map((line) => `BREACH ${kind}: ${line}`));
   lines.push(...breaches, `${breaches.length} breaches`);
   return `${lines.join('\n')}\n`;
