@@ -51,6 +51,8 @@ export class UploadBody {
   #early: EarlyDelivery | undefined;
   #askedEarly = false;
   #abandoned = false;
+  /** Payload and job are on stable storage. */
+  #kept = false;
 
   /** Reserves the room that was declared. */
   constructor(context: AppContext, draft: Draft, declaredBytes: number | undefined, source: BodySource) {
@@ -94,19 +96,23 @@ export class UploadBody {
   async keep(): Promise<{ record: JobRecord; isOwn: boolean }> {
     const { spool } = this.#context;
     await this.#opening;
+    // The file could not be made: it was refused for that, and what is left here is not the body.
+    if (this.#abandoned) throw new Error('The upload was given up');
     this.#checkDigest();
     const draft = this.#archive === undefined ? this.#draft : this.#counted(this.#archive);
     const file = this.#file;
     if (file !== undefined) {
       await file.writer.finish();
       const record = await spool.acceptFile(draft, file);
-      return { record, isOwn: record.payloadFile === file.number };
+      this.#kept = record.payloadFile === file.number;
+      return { record, isOwn: this.#kept };
     }
     const { lastNumber } = spool;
     const [first] = this.#chunks;
     const bytes = this.#chunks.length === 1 && first !== undefined ? first : Buffer.concat(this.#chunks);
     const record = await spool.acceptInline(draft, bytes);
-    return { record, isOwn: record.sequence > lastNumber };
+    this.#kept = record.sequence > lastNumber;
+    return { record, isOwn: this.#kept };
   }
 
   /** The job was accepted as this upload's own: gives it to the queue. */
@@ -118,8 +124,9 @@ export class UploadBody {
     await this.#file?.writer.close();
   }
 
-  /** Leaves nothing behind. Safe at any time, also twice. */
+  /** Leaves nothing behind, unless it was kept. Safe at any time, also twice. */
   async abandon(): Promise<void> {
+    if (this.#kept) return;
     this.#abandoned = true;
     this.#release();
     this.#chunks = [];

@@ -214,10 +214,14 @@ export class UploadSession {
       this.#leave();
       stats.uploadsAccepted += 1;
       stats.uploadBytesAccepted += body.receivedBytes;
-      for (const job of this.#context.spool.readUpload(record)) this.#audit(job);
-      this.#answer(record);
-      trace('answered', record.sequence);
-      await body.settle(record);
+      try {
+        for (const job of this.#context.spool.readUpload(record)) this.#audit(job);
+        this.#answer(record);
+        trace('answered', record.sequence);
+      } finally {
+        // It is accepted, whatever becomes of its answer.
+        await body.settle(record);
+      }
     } catch (error) {
       this.#refuse(error);
     }

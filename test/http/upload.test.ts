@@ -222,3 +222,17 @@ for (const size of [1000, 500_000]) {
     assert.equal(daemon.reservedBytes(), 0);
   });
 }
+
+for (const size of [10, 200_000]) {
+  test(`an upload of ${size} bytes that was kept is delivered, whatever becomes of its answer`, async () => {
+    const { context, target } = daemon;
+    const { onAudit } = context;
+    Object.assign(context, { onAudit: () => assert.fail('the log is gone') });
+    const bytes = Buffer.alloc(size, 'k');
+    const answer = await upload(daemon.socketPath, 'web', `/tmp/kept-${size}`, bytes);
+    Object.assign(context, { onAudit });
+    assert.equal(answer.status, 500);
+    await eventually('it is delivered', () => target.files.has(`web:/tmp/kept-${size}`));
+    assert.deepEqual(target.files.get(`web:/tmp/kept-${size}`), bytes);
+  });
+}
