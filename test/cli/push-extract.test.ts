@@ -7,6 +7,7 @@ import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { type BuiltClient, buildClient, type Ended } from '../support/built-client.ts';
 import { type FakeDaemon, startFakeDaemon } from '../support/fake-daemon.ts';
 import { type Files, makeFiles } from '../support/file-tree.ts';
+import { skipUnless } from '../support/skip-unless.ts';
 
 let client: BuiltClient;
 let daemon: FakeDaemon;
@@ -26,7 +27,7 @@ const push = (...args: string[]): Promise<Ended> =>
   client.run(['--url', daemon.url, 'push', ...args], { cwd: place });
 const make = (files: Files): void => makeFiles(place, files);
 
-test('push --extract sends archives of all kinds as a plain one', async () => {
+test('push --extract sends archives of all kinds as a plain one', skipUnless('zstd'), async () => {
   make({ 'site/a': 'a', 'site/b/c': randomBytes(700_000), 'site/l': '-> a' });
   const options = { cwd: place };
   execFileSync('tar', ['-cf', 'a.tar', 'site'], options);
@@ -62,7 +63,7 @@ test('push --extract sends archives of all kinds as a plain one', async () => {
   assert.equal((await push('--extract', 'empty.tar', 'web:/srv/')).status, 0);
 });
 
-test('push --extract refuses what is no archive, or not a whole one', async () => {
+test('push --extract refuses what is no archive, or not a whole one', skipUnless('zstd'), async () => {
   make({ 'site/a': randomBytes(400_000), text: 'hello'.repeat(1000), nothing: '' });
   const options = { cwd: place };
   execFileSync('tar', ['-czf', 'a.tgz', 'site'], options);
