@@ -134,6 +134,6 @@ function digestOf({ project, sourceName, batch, extract }: BatchUpload): string 
   const named =
     batch.destinations.some(({ path }) => path.endsWith('/')) && extract === null ? sourceName : '';
   return createHash('sha256')
-    .update(JSON.stringify([project, destinations, filters, named]))
+    .update(JSON.stringify([project, destinations, filters, named, extract]))
     .digest('base64url');
 }

@@ -176,8 +176,13 @@ test('show, retry, cancel and jobs take a batch', async () => {
 });
 
 test('directories go to several instances as well', async () => {
-  const tree = await run('push', '-r', directory, 'web-1,web-2:/tree');
-  // A daemon that does not unpack archives says so; one that does answers with a batch.
-  if (tree.status === 0) assert.match(tree.stderr, /queued as b-\w{11} for 2 destinations/);
-  else assert.match(tree.stderr, /does not unpack archives/);
+  const tree = join(directory, 'tree');
+  mkdirSync(join(tree, 'below'), { recursive: true });
+  for (const name of ['one', 'below/two']) writeFileSync(join(tree, name), name);
+  const { status, stderr } = await run('push', '-r', '--wait', tree, 'web-1,web-2:/srv/');
+  assert.equal(status, 0, stderr);
+  assert.match(stderr, /queued as b-\w{11} for 2 destinations/);
+  for (const name of ['web-1', 'web-2'])
+    for (const file of ['one', 'below/two'])
+      assert.equal(delivered(name, `srv/tree/${file}`).toString(), file);
 });
