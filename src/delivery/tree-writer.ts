@@ -11,6 +11,8 @@ export type Staging = { readonly directory: string; readonly name: string };
 export type FoundType = 'missing' | 'file' | 'link' | 'directory' | 'other';
 
 export type TreeWriter = {
+  /** How many files are made at the same time. */
+  readonly atOnce: number;
   /** Finds the directory that is unpacked into, made if it may be. Called once, before all else. */
   open(): Promise<void>;
   /** The path of a name in the tree, as people know it. */

@@ -19,8 +19,6 @@ import { TaskWindow } from './task-window.ts';
 import { readTree, type TreeItem } from './tree-reader.ts';
 import type { Staging, TreeWriter } from './tree-writer.ts';
 
-/** Enough that neither side ever waits for the other when files are small. */
-const MAX_TASKS = 128;
 const MAX_BYTES = 16 * 1024 * 1024;
 /** So much of a large file counts as under way at once. */
 const MAX_WEIGHT_BYTES = 8 * 1024 * 1024;
@@ -35,7 +33,7 @@ export class TreeUnpacker {
   readonly #writer: TreeWriter;
   readonly #delivery: TreeDelivery;
   readonly #deadline: Deadline;
-  readonly #window = new TaskWindow(MAX_TASKS, MAX_BYTES);
+  readonly #window: TaskWindow;
   readonly #directories = new Map<string, Directory>();
   /** Modes that directories get at the end. */
   readonly #modes = new Map<string, number>();
@@ -50,6 +48,7 @@ export class TreeUnpacker {
     this.#writer = writer;
     this.#delivery = delivery;
     this.#deadline = deadline;
+    this.#window = new TaskWindow(writer.atOnce, MAX_BYTES);
     this.#stagings = new StagingDirectories(writer, delivery, (work) => this.#ask(work));
   }
 

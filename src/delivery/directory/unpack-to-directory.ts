@@ -51,6 +51,7 @@ export async function unpackToDirectory(openRoot: OpenRoot, delivery: TreeDelive
 }
 
 class DirectoryTreeWriter implements TreeWriter {
+  readonly atOnce = 32;
   readonly #openRoot: OpenRoot;
   readonly #keeper: HandleKeeper;
   readonly #delivery: TreeDelivery;

@@ -1,7 +1,7 @@
 /**
  * Unpacks an archive into an instance over one SFTP session, a few hundred requests in flight; see `unpack-tree.ts` for
  * what is promised and what a crash leaves. The helper of an instance takes commands one after the other, so what counts is
- * their number: a small file is OPEN, WRITE, owner if it is not root's, FSTAT, mode, CLOSE, RENAME.
+ * their number: a small file is OPEN, WRITE, FSTAT, CLOSE, RENAME, and owner and mode where they are not as files are made.
  *
  * Links belong to root: SFTP 3 cannot give them away.
  */
@@ -74,11 +74,15 @@ function connect(lease: () => Promise<Lease>, deadline: Deadline): Promise<Lease
 }
 
 class SftpTreeWriter implements TreeWriter {
+  /** So many that neither side ever waits for the other on a busy machine, where each turn takes long. */
+  readonly atOnce = 512;
   readonly #session: SftpSession;
   readonly #delivery: TreeDelivery;
   readonly #base: string;
   readonly #owner: { readonly uid: number; readonly gid: number };
   readonly #isRootOwned: boolean;
+  /** The mode that a new file has by itself, once one was seen. */
+  #newMode: number | undefined;
   /** Ends what has a deadline of its own. */
   readonly #stop = new AbortController();
 
@@ -168,18 +172,22 @@ class SftpTreeWriter implements TreeWriter {
     moved: (bytes: number) => void,
   ): Promise<void> {
     const session = this.#session;
-    const handle = await session.open(`${this.#pathOfStaging(staging)}/${temporary}`, CREATE_NEW);
+    const path = `${this.#pathOfStaging(staging)}/${temporary}`;
+    const handle = await session.open(path, CREATE_NEW);
     // The owner first, since changing it clears setuid and setgid, and so does writing.
     await Promise.all([
       content === undefined ? this.#stream(handle, entry, moved) : this.#write(handle, content, moved),
       this.#isRootOwned ? undefined : session.fsetstat(handle, this.#owner),
     ]);
-    const [{ size }] = await Promise.all([
+    const asksMode = entry.mode !== this.#newMode;
+    const [{ size, mode = 0 }] = await Promise.all([
       session.fstat(handle),
-      session.fsetstat(handle, { mode: entry.mode }),
+      asksMode ? session.fsetstat(handle, { mode: entry.mode }) : undefined,
       session.close(handle),
     ]);
     if (size !== entry.sizeBytes) throw shortFile(size, entry.sizeBytes);
+    if (asksMode) this.#newMode ??= mode & 0o7777;
+    else if ((mode & 0o7777) !== entry.mode) await session.setstat(path, { mode: entry.mode });
   }
 
   makeLink(staging: Staging, temporary: string, target: string): Promise<void> {
