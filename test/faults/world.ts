@@ -16,7 +16,12 @@ export type World = {
   readonly incus: FakeIncus;
   readonly daemon: Daemon;
   /** Uploads a file and resolves to the id of its job. */
-  upload(instance: string, path: string, bytes: Buffer | string): Promise<string>;
+  upload(
+    instance: string,
+    path: string,
+    bytes: Buffer | string,
+    headers?: Record<string, string>,
+  ): Promise<string>;
   /** Begins an upload of that many bytes, of which the caller writes as many as it likes. */
   beginUpload(instance: string, path: string, sizeBytes: number): ClientRequest;
   job(id: string): Promise<WireJob>;
@@ -88,9 +93,10 @@ export async function openWorld(
   return {
     incus,
     daemon,
-    upload: async (instance, path, bytes) => {
+    upload: async (instance, path, bytes, headers = {}) => {
       const body = Buffer.from(bytes);
-      const answer = await finish(send('POST', '/upload', uploadHeaders(instance, path, body.length)), body);
+      const all = { ...uploadHeaders(instance, path, body.length), ...headers };
+      const answer = await finish(send('POST', '/upload', all), body);
       if (answer.status !== 202) throw new Error(`The upload was answered ${answer.status}: ${answer.body}`);
       return answer.id;
     },
