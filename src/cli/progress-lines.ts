@@ -11,8 +11,6 @@ export type Progress = {
   readonly timeLeftMs: number | undefined;
 };
 
-/** Columns that the name keeps at least, for each way of telling the numbers, from the longest to the shortest. */
-const NAME_COLUMNS = [12, 5, 4, 3, 0] as const;
 const NAME_COLUMNS_MAX = 40;
 
 export type ProgressRow = { readonly name: string; readonly verb: string; readonly progress: Progress };
@@ -50,17 +48,23 @@ function numbersOf({ verb, progress }: ProgressRow, columns: number, nameColumns
   const left = timeLeftMs === undefined ? '' : formatDuration(timeLeftMs);
   const of =
     totalBytes === undefined ? formatSize(bytes) : `${formatSize(bytes)} of ${formatSize(totalBytes)}`;
-  const variants = [
-    joined('  ', verb, percent, of, speed, left && `${left} left`),
-    joined(' ', percent, formatSize(bytes), speed, left),
-    joined(' ', percent, speed, left),
-    joined(' ', percent, left),
-    percent.trim(),
+  /** Ways of telling the numbers, from the longest to the shortest, each with what it leaves of the name at least. */
+  const variants: (readonly [text: string, nameColumns: number])[] = [
+    [joined('  ', verb, percent, of, speed, left && `${left} left`), 12],
+    // What is done, and to how many files, tells more than when it ends.
+    ...(verb === ''
+      ? []
+      : ([
+          [joined('  ', verb, percent, of, speed), 12],
+          [joined('  ', verb, percent, of), 12],
+        ] as const)),
+    [joined(' ', percent, formatSize(bytes), speed, left), 5],
+    [joined(' ', percent, speed, left), 4],
+    [joined(' ', percent, left), 3],
   ];
-  const chosen = variants.find((variant, index) => {
-    const room = columns - variant.length - 2;
-    return room >= Math.min(nameColumns, NAME_COLUMNS[index] ?? 0);
-  });
+  const chosen = variants.find(
+    ([text, least]) => columns - text.length - 2 >= Math.min(nameColumns, least),
+  )?.[0];
   return chosen ?? percent.trim();
 }
 

@@ -89,7 +89,7 @@ export function describeTransfer(transfer: Transfer, nowMs: number, wallMs: numb
         : `sending ${describeSize(transfer)} to ${transfer.destination}`;
     case 'retrying': {
       const leftMs = Math.max(0, (transfer.retryAtMs ?? nowMs) - nowMs);
-      return `${trimmed(transfer.error?.message ?? 'failed')}; next try in ${formatDuration(leftMs)}`;
+      return `next try in ${formatDuration(leftMs)}: ${trimmed(transfer.error?.message ?? 'failed')}`;
     }
     case 'refused':
       return `failed: ${trimmed(transfer.error?.message ?? '')}`;
@@ -113,7 +113,8 @@ function describeJob(transfer: Transfer, job: JobView, wallMs: number): string {
     case 'deferred': {
       const leftMs = Math.max(0, (job.nextAttemptAt ?? wallMs) - wallMs);
       const why = trimmed(job.error?.message ?? 'the attempt failed');
-      return `attempt ${job.attempts} of ${job.maxAttempts} failed: ${why}; next in ${formatDuration(leftMs)}`;
+      // The time first, as the reason may be longer than the line.
+      return `next try in ${formatDuration(leftMs)}, attempt ${job.attempts} of ${job.maxAttempts} failed: ${why}`;
     }
     case 'delivered':
       return `${joined('delivered', describeFiles(transfer), `to ${transfer.destination}`)}${times}`;

@@ -57,3 +57,15 @@ test('formatProgressRows() puts numbers below each other', () => {
     assert.equal(places.size, 1, lines.join('\n'));
   }
 });
+
+test('formatProgress() keeps what is done for longer than the time left', () => {
+  const progress = { bytes: 2 ** 20, totalBytes: 3 * 2 ** 20, rate: 368, timeLeftMs: 5_460_000 };
+  assert.equal(
+    formatProgress('tree', 'delivering 345 of 1,200 files', progress, 76),
+    'tree  delivering 345 of 1,200 files   33%  1.0 MiB of 3.0 MiB  368 B/s',
+  );
+  assert.equal(
+    formatProgress('tree', 'delivering 345 of 1,200 files', progress, 37),
+    'tree   33% 1.0 MiB 368 B/s 1h31m',
+  );
+});

@@ -54,7 +54,7 @@ test('push tries again under the same key when the daemon says so', async () => 
   const { status, stderr } = await push(file, 'web:/x');
   assert.equal(status, 0, stderr);
   assert.ok(performance.now() - startedAt >= 1000);
-  assert.match(stderr, /The queue is full; try again later; next try in 1\.0s/);
+  assert.match(stderr, /next try in 1\.0s: The queue is full; try again later/);
   assert.equal(daemon.uploads.length, 1);
   assert.equal(daemon.requests.length, 3);
 });

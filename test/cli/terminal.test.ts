@@ -81,23 +81,64 @@ for (const columns of [80, 40, 200]) {
   });
 }
 
-test('push --wait shows queue, delivery, back-off and the end', onTmux, async () => {
-  await openTerminal(80);
-  daemon.onAccepted = (job) => ({ ahead: job.ahead });
-  await type('i push --wait one.bin web:/x');
-  await screenWith(/one\.bin: queued as \w{11}, next in line/);
-  const id = [...daemon.jobs.keys()][0] ?? '';
-  daemon.update(id, { state: 'delivering', attempts: 1, bytesDelivered: SIZE / 2 });
-  await screenWith(/one\.bin +delivering +50% {2}2\.0 MiB of 4\.0 MiB/);
-  daemon.update(id, {
-    state: 'deferred',
-    nextAttemptAt: Date.now() + 60_000,
-    error: { code: 'connection_lost', message: 'The connection to the instance was lost.', retryable: true },
-  });
-  await screenWith(/attempt 1 of 10 failed: The connection/);
-  daemon.update(id, { state: 'delivered', attempts: 2 });
-  const text = await screenWith(/✔ one\.bin: delivered to web:\/x \(sent in .*s, delivered .*s later\)/);
-  assert.match(text, /^\w{11} queued web:\/x \(4\.0 MiB, next in line\)$/m);
+for (const columns of [80, 40, 200]) {
+  test(
+    `push --wait shows queue, delivery, back-off and the end, ${columns} columns wide`,
+    onTmux,
+    async () => {
+      await openTerminal(columns);
+      daemon.onAccepted = (job) => ({ ahead: job.ahead });
+      await type('clear; i push --wait one.bin web:/x');
+      /** What is drawn keeps to its one line, below the line of the accepted job. */
+      const drawn = async (pattern: RegExp): Promise<void> => {
+        const lines = (await screenWith(pattern)).trimEnd().split('\n');
+        assert.equal(
+          lines.findIndex((line) => pattern.test(line)),
+          lines.length - 1,
+          lines.join('\n'),
+        );
+      };
+      await drawn(
+        columns === 40
+          ? /^\S one\.bin: queued as \w{11}, next ?…$/m
+          : /one\.bin: queued as \w{11}, next in line$/m,
+      );
+      const id = [...daemon.jobs.keys()][0] ?? '';
+      daemon.update(id, { state: 'delivering', attempts: 1 });
+      await drawn(/one\.bin: delivering, attempt 1 of 10$/m);
+      daemon.update(id, { bytesDelivered: SIZE / 2 });
+      await drawn(
+        columns === 40 ? /one\.bin +50% 2\.0 MiB/ : /one\.bin +delivering +50% {2}2\.0 MiB of 4\.0 MiB/,
+      );
+      daemon.update(id, {
+        state: 'deferred',
+        nextAttemptAt: Date.now() + 60_000,
+        error: {
+          code: 'connection_lost',
+          message: 'The connection to the instance was lost.',
+          retryable: true,
+        },
+      });
+      await drawn(/one\.bin: next try in 5\ds, attempt 1 /);
+      if (columns > 40) await drawn(/attempt 1 of 10 failed: The connection/);
+      daemon.update(id, { state: 'delivered', attempts: 2 });
+      // Without the ends of lines, as the last line stays and may be folded.
+      await screenWith(/^\$ *$/m);
+      const text = (await screen()).replaceAll('\n', '');
+      assert.match(text, /\w{11} queued web:\/x \(4\.0 MiB, next in line\)/);
+      assert.match(text, /✔ one\.bin: delivered to web:\/x \(sent in ?.*s, delivered .*s later\)/);
+      assert.doesNotMatch(text, /%|next try/);
+      assert.match(await tmux('display', '-p', '#{cursor_flag}'), /1/);
+    },
+  );
+}
+
+test('push tells when it tries again, while the daemon is busy', onTmux, async () => {
+  daemon.refusals.push({ code: 'queue_full', retryAfter: '2' });
+  await openTerminal(40);
+  await type('i push one.bin web:/x; echo "status $?"');
+  await screenWith(/^\S one\.bin: next try in [12]\.\ds: The qu.*…$/m);
+  await screenWith(/^status 0$/m);
 });
 
 test('push leaves a clean line and the cursor after Ctrl-C', onTmux, async () => {
