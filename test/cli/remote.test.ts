@@ -11,6 +11,7 @@ import { makeSelfSigned, makeSigned, type Pair } from '../support/certificates.t
 import { type Daemon, startDaemon } from '../support/programs.ts';
 import { skipUnless } from '../support/skip-unless.ts';
 
+const openssl = skipUnless('openssl');
 const BIN = fileURLToPath(new URL('../../bin', import.meta.url));
 
 let client: BuiltClient;
@@ -24,6 +25,7 @@ let file: string;
 let configFile: string;
 
 before(async () => {
+  if (openssl.skip !== undefined) return;
   client = await buildClient();
   const { directory } = client;
   mkdirSync(join(directory, 'target', 'web'), { recursive: true });
@@ -44,10 +46,12 @@ before(async () => {
   url = await httpsAddress();
 });
 after(async () => {
-  await daemon.close();
-  client.remove();
+  await daemon?.close();
+  client?.remove();
 });
-beforeEach(() => rmSync(join(client.directory, 'config'), { recursive: true, force: true }));
+beforeEach(() => {
+  if (openssl.skip === undefined) rmSync(join(client.directory, 'config'), { recursive: true, force: true });
+});
 
 /** Hex SHA-256. */
 function fingerprintOf({ cert }: Pair): string {
@@ -84,7 +88,7 @@ async function addLab(): Promise<void> {
   assert.equal(added.status, 0, added.stderr);
 }
 
-test('remote add shows the fingerprint and refuses to guess off a terminal', async () => {
+test('remote add shows the fingerprint and refuses to guess off a terminal', openssl, async () => {
   const { status, stderr, stdout } = await run(['remote', 'add', 'lab', url, ...withOwn()]);
   assert.deepEqual([status, stdout], [69, '']);
   assert.match(
@@ -95,7 +99,7 @@ test('remote add shows the fingerprint and refuses to guess off a terminal', asy
   assert.equal(existsSync(configFile), false);
 });
 
-test('a remote is pinned, kept for its owner alone, listed without secrets, and used', async () => {
+test('a remote is pinned, kept for its owner alone, listed without secrets, and used', openssl, async () => {
   await addLab();
   assert.equal(statSync(configFile).mode & 0o777, 0o600);
   assert.equal(statSync(join(configFile, '..')).mode & 0o777, 0o700);
@@ -124,29 +128,35 @@ test('a remote is pinned, kept for its owner alone, listed without secrets, and 
   assert.match(gone.stderr, /no remote "lab" .*; add it: incus-upload remote add lab URL\n$/);
 });
 
-test('a token of the daemon works over https, from the file or a file of its own, and is never shown', async () => {
-  const made = await new Promise<string>((resolve, reject) => {
-    const args = ['token', 'add', 'tester', '--state-dir', daemon.stateDir];
-    execFile(join(BIN, 'incus-uploadd'), args, (error, stdout) => (error ? reject(error) : resolve(stdout)));
-  });
-  const token = made.trim();
-  const tokenFile = join(client.directory, 'token');
-  writeFileSync(tokenFile, `${token}\n`, { mode: 0o600 });
-  for (const [name, ...given] of [
-    ['kept', '--token', token],
-    ['filed', '--token-file', tokenFile],
-  ] as const) {
-    const added = await run(['remote', 'add', name, url, ...given, '--accept-fingerprint', '--json']);
-    assert.equal(added.status, 0, added.stderr);
-    assert.equal(JSON.parse(added.stdout).token, name === 'kept' ? 'stored' : 'file');
-    const pushed = await run(['push', '--json', '--wait', '--remote', name, file, 'web:/by-token']);
-    assert.equal(JSON.parse(pushed.stdout).submitted_by, 'token:tester', pushed.stderr);
-    for (const form of [[], ['--json']])
-      assert.ok(!(await run(['remote', 'list', ...form])).stdout.includes(token));
-  }
-});
+test(
+  'a token of the daemon works over https, from the file or a file of its own, and is never shown',
+  openssl,
+  async () => {
+    const made = await new Promise<string>((resolve, reject) => {
+      const args = ['token', 'add', 'tester', '--state-dir', daemon.stateDir];
+      execFile(join(BIN, 'incus-uploadd'), args, (error, stdout) =>
+        error ? reject(error) : resolve(stdout),
+      );
+    });
+    const token = made.trim();
+    const tokenFile = join(client.directory, 'token');
+    writeFileSync(tokenFile, `${token}\n`, { mode: 0o600 });
+    for (const [name, ...given] of [
+      ['kept', '--token', token],
+      ['filed', '--token-file', tokenFile],
+    ] as const) {
+      const added = await run(['remote', 'add', name, url, ...given, '--accept-fingerprint', '--json']);
+      assert.equal(added.status, 0, added.stderr);
+      assert.equal(JSON.parse(added.stdout).token, name === 'kept' ? 'stored' : 'file');
+      const pushed = await run(['push', '--json', '--wait', '--remote', name, file, 'web:/by-token']);
+      assert.equal(JSON.parse(pushed.stdout).submitted_by, 'token:tester', pushed.stderr);
+      for (const form of [[], ['--json']])
+        assert.ok(!(await run(['remote', 'list', ...form])).stdout.includes(token));
+    }
+  },
+);
 
-test('a daemon whose certificate changed gets nothing, and one is told what to do', async () => {
+test('a daemon whose certificate changed gets nothing, and one is told what to do', openssl, async () => {
   await addLab();
   const other = makeSelfSigned(client.directory, 'other');
   const certificate = readFileSync(served.cert);
@@ -182,7 +192,7 @@ test('a daemon whose certificate changed gets nothing, and one is told what to d
   }
 });
 
-test('a certificate that a trusted authority vouches for needs no pin', async () => {
+test('a certificate that a trusted authority vouches for needs no pin', openssl, async () => {
   const env = { NODE_EXTRA_CA_CERTS: served.cert };
   const added = await run(['remote', 'add', 'lab', url, ...withOwn()], env);
   assert.equal(added.status, 0, added.stderr);
@@ -198,7 +208,7 @@ test('a certificate that a trusted authority vouches for needs no pin', async ()
   );
 });
 
-test('remote add refuses what cannot work, and keeps nothing', async () => {
+test('remote add refuses what cannot work, and keeps nothing', openssl, async () => {
   const wrong = 'ab'.repeat(32);
   for (const [args, status, expected] of [
     [['lab', url, ...withOwn(), '--accept-fingerprint', wrong], 69, /which is not the one that was given/],
@@ -233,7 +243,7 @@ test('remote add refuses what cannot work, and keeps nothing', async () => {
   assert.match(again.stderr, /There is a remote lab .*first: incus-upload remote remove lab\n$/);
 });
 
-test('remote add asks on a terminal', skipUnless('script'), () => {
+test('remote add asks on a terminal', openssl.skip === undefined ? skipUnless('script') : openssl, () => {
   const answer = (typed: string): string => {
     const quoted = [process.execPath, client.program, 'remote', 'add', 'lab', url, ...withOwn()].map(
       (word) => `'${word}'`,
