@@ -287,7 +287,7 @@ test('push -r --wait, show and jobs tell how many files are delivered', async ()
   const run = async (...args: string[]): Promise<string> =>
     (await client.run([...args, '--url', daemon.url])).stdout;
   assert.match(await run('show', id), /^Destination: +web:\/srv\/$[\s\S]*^Files: +1,000 of 1,234 unpacked$/m);
-  assert.match(await run('jobs'), /delivering +web:\/srv\/ .* 1,000 of 1,234 files$/m);
+  assert.match(await run('jobs'), /delivering +web +\/srv\/ .* 1,000 of 1,234 files$/m);
   daemon.update(id, { state: 'delivered', filesDone: 1234 });
   assert.match(await run('wait', id), /^\w{11} delivered web:\/srv\/ \(1,234 files, /);
   daemon.onAccepted = () => ({ state: 'delivered', attempts: 1, filesTotal: 2, filesDone: 2 });

@@ -2,7 +2,7 @@
  * A real Incus for tests: the sandbox named by `INCUS_UPLOAD_TEST_INCUS_DIR`, or one of the test's own, started by
  * `.ci/incus-sandbox`. It has the running instances c1 and c2 and the image `bb`.
  */
-import { execFile, execFileSync } from 'node:child_process';
+import { execFile, execFileSync, spawnSync } from 'node:child_process';
 import { existsSync, mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -38,8 +38,9 @@ export function incusSkipReason(): string | undefined {
 function findSkipReason(): string | undefined {
   if (process.geteuid?.() !== 0) return 'a private Incus needs root';
   if (process.env.INCUS_UPLOAD_TEST_INCUS_DIR) return undefined;
-  if (INCUSD_PLACES.some((path) => existsSync(path))) return undefined;
-  return 'incusd is not installed; run .ci/install-incus';
+  const hasClient = spawnSync('incus', ['--version']).error === undefined;
+  if (hasClient && INCUSD_PLACES.some((path) => existsSync(path))) return undefined;
+  return 'Incus is not installed; run .ci/install-incus';
 }
 
 /** With `own` it is shared with no other test: for those that restart it. */
