@@ -151,3 +151,15 @@ test('attemptDelivery() says of a failed delivery whether its temporary file is 
   const next = await attemptDelivery(record, { ...context, temporaryName: 'newer' });
   assert.deepEqual(next.removed, ['.incus-upload.new', 'newer']);
 });
+
+test('attemptDelivery() of an archive leaves alone what later jobs have delivered, once it is tried again', async (t) => {
+  const { spool, target, context } = await open(t);
+  const about = { ...draft(), path: '/srv/', extract: 'tar' as const, filesTotal: 2 };
+  const archive = await spool.acceptInline(about, Buffer.from('a b'));
+  const later = await spool.acceptInline({ ...draft(), path: '/srv/a' }, Buffer.from('later'));
+  await deliver(spool, later);
+  const { outcome, placedKeys } = await attemptDelivery({ ...archive, attemptsTotal: 1 }, context);
+  assert.equal(outcome.kind, 'delivered');
+  assert.deepEqual(placedKeys, [keyOfPath(archive, '/srv/b')]);
+  assert.ok(target.log.includes('c1:/srv/b') && !target.log.includes('c1:/srv/a'));
+});
