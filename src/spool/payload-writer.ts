@@ -11,7 +11,9 @@ import { trace } from '../base/trace.ts';
 import { diskError, isDiskFull } from './disk-space.ts';
 
 const BATCH_BYTES = 1 << 20;
+/** What one file may have waiting behind the write under way, and all together; each may have a batch. */
 const BUFFERED_LIMIT_BYTES = 2 << 20;
+const BUFFERED_BY_ALL_BYTES = 64 << 20;
 const EARLY_SYNC_BYTES = 8 << 20;
 /** Linux takes at most 1024 buffers (UIO_MAXIOV) in one writev. */
 const BATCH_CHUNKS = 1024;
@@ -19,6 +21,13 @@ const BATCH_CHUNKS = 1024;
 const FULL_TRIES = 3;
 
 const openFile = promisify(open);
+
+let openWriters = 0;
+
+/** Bytes that may wait; on a disk slower than the senders all files have as many. */
+function bufferedLimitBytes(): number {
+  return Math.max(BATCH_BYTES, Math.min(BUFFERED_LIMIT_BYTES, BUFFERED_BY_ALL_BYTES / openWriters));
+}
 
 export class PayloadWriter {
   readonly path: string;
@@ -43,6 +52,7 @@ export class PayloadWriter {
     this.path = path;
     this.fd = fd;
     this.#makeRoom = makeRoom;
+    openWriters += 1;
   }
 
   /** `makeRoom` is asked on a full disk and resolves to whether the write is worth another try. */
@@ -69,7 +79,7 @@ export class PayloadWriter {
     this.#pending.push(chunk);
     this.#pendingBytes += chunk.length;
     if (this.#pendingBytes >= BATCH_BYTES || this.#pending.length >= BATCH_CHUNKS) this.#flush();
-    if (this.#pendingBytes < BUFFERED_LIMIT_BYTES) return true;
+    if (this.#pendingBytes < bufferedLimitBytes()) return true;
     this.#onDrain = onDrain;
     return false;
   }
@@ -112,6 +122,7 @@ export class PayloadWriter {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    openWriters -= 1;
     await new Promise<void>((resolve) => close(this.fd, () => resolve()));
   }
 
@@ -197,7 +208,7 @@ export class PayloadWriter {
       this.#syncEarly();
     }
     const onDrain = this.#onDrain;
-    if (onDrain !== undefined && (this.#pendingBytes < BUFFERED_LIMIT_BYTES || this.#failure !== undefined)) {
+    if (onDrain !== undefined && (this.#pendingBytes < bufferedLimitBytes() || this.#failure !== undefined)) {
       this.#onDrain = undefined;
       onDrain();
     }

@@ -220,3 +220,45 @@ test('PayloadWriter.open() never writes into a file that is there', async (t) =>
   await assert.rejects(PayloadWriter.open(path), { code: 'EEXIST' });
   assert.equal(readFileSync(path, 'utf8'), 'precious');
 });
+
+test('PayloadWriter lets less wait for a slow disk when many files are open', async (t) => {
+  const directory = await makeDirectory(t);
+  const waiting: (() => void)[] = [];
+  replaceWritev(
+    t,
+    (real) =>
+      (...args) =>
+        waiting.push(() => real(...args)),
+  );
+  const open = (name: number): Promise<PayloadWriter> => PayloadWriter.open(join(directory, String(name)));
+  const mib = Buffer.alloc(1 << 20);
+
+  const first = await open(0);
+  assert.equal(
+    first.write(mib, () => {}),
+    true,
+  );
+  assert.equal(
+    first.write(mib, () => {}),
+    true,
+  );
+  assert.equal(
+    first.write(mib, () => {}),
+    false,
+  );
+
+  const others = await Promise.all(Array.from({ length: 63 }, (_, index) => open(index + 1)));
+  const drained = new Promise<void>((resolve) => {
+    assert.equal(
+      others[0]?.write(mib, () => {}),
+      true,
+    );
+    assert.equal(others[0]?.write(mib, resolve), false);
+  });
+  for (const write of waiting.splice(0)) write();
+  await drained;
+
+  const aborted = Promise.all([first, ...others].map((writer) => writer.abort()));
+  for (const write of waiting.splice(0)) write();
+  await aborted;
+});
