@@ -23,8 +23,10 @@ describe('An archive and a real Incus', { skip: skip ?? false }, () => {
     target = openTarget(`unix:${incus.socketPath}`);
     await incus.incus('launch', '-q', 'bb', instance);
     mounted = fs.mkdtempSync(join(tmpdir(), 'iu-mounted-'));
-    const { uid, gid } = fs.statSync(incus.hostPath(instance, '/opt'));
-    fs.chownSync(mounted, uid, gid);
+    // The container's root, as this machine counts.
+    const map = await incus.incus('exec', instance, '--', 'cat', '/proc/self/uid_map');
+    const root = Number(map.trim().split(/\s+/)[1]);
+    fs.chownSync(mounted, root, root);
   });
   after(async () => {
     await target?.close();
