@@ -90,10 +90,12 @@ export function openLiveView(
     active.delete(transfer);
     meters.delete(transfer);
     if (transfer.part !== true) over += 1;
-    const { job, phase } = transfer;
-    if (phase === 'refused' || job === undefined || isLost(job.state)) return;
-    // Without --wait, standard output says it already, where it is seen.
-    if (job.state !== 'delivered' && process.stdout.isTTY) return;
+    const { job, phase, batch } = transfer;
+    if (batch === undefined) {
+      if (phase === 'refused' || job === undefined || isLost(job.state)) return;
+      // Without --wait, standard output says it already, where it is seen.
+      if (job.state !== 'delivered' && process.stdout.isTTY) return;
+    }
     const words = printable(describeTransfer(transfer, clocks.now(), clocks.wall()));
     output.err(`${paint.good('✔')} ${paint.strong(printable(transfer.name))}: ${words}`);
   };

@@ -9,8 +9,8 @@ import { type Output, printable } from './output.ts';
 const COLUMNS: readonly Column[] = [
   { heading: 'ID' },
   { heading: 'INSTANCE', cut: 'end', shrinks: { turn: 3, least: 8 } },
-  { heading: 'PATH', cut: 'start', shrinks: { turn: 2, least: 12 } },
-  { heading: 'STATE' },
+  { heading: 'PATH', cut: 'start', shrinks: { turn: 2, least: 12 }, goes: 1 },
+  { heading: 'STATE', goes: 2 },
   { heading: 'REASON', cut: 'end', shrinks: { turn: 1, least: 14 } },
 ];
 
