@@ -3,7 +3,7 @@ import fs from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { type TestContext, test } from 'node:test';
 import { DirectorySync } from '../../src/spool/directory-sync.ts';
-import { makeDirectory } from './spool-builder.ts';
+import { draft, makeDirectory, openSpool } from './spool-builder.ts';
 
 type Callback = (error: Error | null) => void;
 
@@ -54,4 +54,21 @@ test('DirectorySync syncs a real directory', async (t) => {
   await Promise.all([names.sync(), names.sync(), names.sync()]);
   void names.sync();
   await names.close();
+});
+
+test('Spool.acceptFile() accepts no payload whose name is not on stable storage', async (t) => {
+  const { spool } = await openSpool(t);
+  const held = holdFsync(t);
+  const upload = await spool.openUpload();
+  upload.writer.write(Buffer.from('bytes'), () => undefined);
+  await upload.writer.finish();
+  let accepted = false;
+  const accepting = spool.acceptFile(draft(), upload).then(() => {
+    accepted = true;
+  });
+  for (const path of ['/a', '/b']) await spool.acceptInline(draft({ path }), Buffer.from('x'));
+  assert.equal(accepted, false);
+  held[0]?.(null);
+  await accepting;
+  await upload.writer.close();
 });
