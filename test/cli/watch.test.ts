@@ -94,7 +94,7 @@ test('jobs --watch shows a real queue at every width, and cancels and retries', 
   url = `unix:${daemon.socketPath}`;
   await push('file', 'web:/srv/one');
   const failed = await push('--no-create-dirs', 'file', 'web:/none/two');
-  const deferred = [await push('large', 'mnt:/three'), await push('large', 'mnt:/four')];
+  for (const path of ['/three', '/four']) await push('large', `mnt:${path}`);
   for (const columns of [80, 40, 200]) {
     await terminal.open(columns);
     await terminal.type('i jobs --watch; echo "status $?"');
@@ -117,12 +117,17 @@ test('jobs --watch shows a real queue at every width, and cancels and retries', 
 
   await terminal.open(80);
   await terminal.type('i jobs --watch; echo "status $?"');
-  const [first = '', second = ''] = [...deferred];
+  // The back-off is jittered, and the next one to be tried stands first.
+  const waiting = (await daemon.jobs('?state=deferred')).sort((a, b) =>
+    `${a.next_attempt_at}` < `${b.next_attempt_at}` ? -1 : 1,
+  );
+  const [first = '', second = ''] = waiting.map(({ id }) => id);
+  const secondPath = waiting[1]?.path ?? '';
   await untilChosen(new RegExp(`^${first}.*deferred`));
   await key('Down');
   await untilChosen(new RegExp(`^${second}.*deferred`));
   await key('c');
-  await terminal.screenWith(new RegExp(`^Cancel ${second} mnt:/four\\? y/n$`, 'm'));
+  await terminal.screenWith(new RegExp(`^Cancel ${second} mnt:${secondPath}\\? y/n$`, 'm'));
   await key('n');
   await terminal.screenWith(HELP);
   assert.equal((await daemon.jobs('?state=deferred')).length, 2);
