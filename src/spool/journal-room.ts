@@ -59,12 +59,14 @@ export class JournalRoom {
 
   /** Never rejects: whoever asked looks at what there is. */
   async #extend(endBytes: number): Promise<void> {
-    const offsetBytes = this.#sizeBytes;
-    const lengthBytes = endBytes - offsetBytes;
     try {
+      // Not from the length that is known: lmdb makes the file longer by itself while its tables are made, and zeros
+      // must not be written over that.
+      const { size: offsetBytes } = await stat(this.#path);
+      const lengthBytes = Math.max(0, endBytes - offsetBytes);
       const { bavail, bsize } = await statfs(this.#path);
       if (bavail * bsize < lengthBytes) throw new Error('No room');
-      await allocate(this.#path, offsetBytes, lengthBytes);
+      if (lengthBytes > 0) await allocate(this.#path, offsetBytes, lengthBytes);
       // With --posix fallocate says nothing of a full disk.
       if ((await stat(this.#path)).size < endBytes) throw new Error('No room');
       this.#sizeBytes = endBytes;

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { statSync, writeFileSync } from 'node:fs';
+import { readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { JournalRoom } from '../../src/spool/journal-room.ts';
@@ -31,7 +31,7 @@ test('JournalRoom.provide() asks for more before it is needed', async (t) => {
   assert.ok(statSync(path).size >= 12 * MIB);
 });
 
-test('JournalRoom makes do without fallocate', async (t) => {
+test('JournalRoom makes do without fallocate, and writes over nothing', async (t) => {
   const directory = await makeDirectory(t);
   const path = join(directory, 'data');
   writeFileSync(path, '');
@@ -41,7 +41,11 @@ test('JournalRoom makes do without fallocate', async (t) => {
   });
   process.env.PATH = directory;
   const room = await JournalRoom.open(path);
+  // As lmdb does when it makes its tables.
+  const made = Buffer.alloc(20_000, 'x');
+  writeFileSync(path, made);
   assert.ok((await room.provide(0, 3 * MIB + 1)) > 3 * MIB);
+  assert.ok(readFileSync(path).subarray(0, made.length).equals(made));
   const { size, blocks } = statSync(path);
   assert.ok(blocks * 512 >= size);
 });
