@@ -4,9 +4,7 @@
  * (mdb_page_flush, `malloc(100)`), which ends the process some time later. A file that is longer than what is used
  * means nothing to lmdb; a crash leaves just that.
  */
-import { spawn } from 'node:child_process';
 import { open, stat, statfs } from 'node:fs/promises';
-import { systemCode } from '../errors.ts';
 
 const MIB = 1 << 20;
 const LEAST_STEP_BYTES = 8 * MIB;
@@ -66,9 +64,7 @@ export class JournalRoom {
       const lengthBytes = Math.max(0, endBytes - offsetBytes);
       const { bavail, bsize } = await statfs(this.#path);
       if (bavail * bsize < lengthBytes) throw new Error('No room');
-      if (lengthBytes > 0) await allocate(this.#path, offsetBytes, lengthBytes);
-      // With --posix fallocate says nothing of a full disk.
-      if ((await stat(this.#path)).size < endBytes) throw new Error('No room');
+      await writeZeros(this.#path, offsetBytes, lengthBytes);
       this.#sizeBytes = endBytes;
       this.#failedAtMs = Number.NEGATIVE_INFINITY;
     } catch {
@@ -77,27 +73,10 @@ export class JournalRoom {
   }
 }
 
-/** posix_fallocate(3) by util-linux, since Node has no call for it; where that is missing zeros do the same. */
-async function allocate(path: string, offsetBytes: number, lengthBytes: number): Promise<void> {
-  try {
-    await fallocate(path, offsetBytes, lengthBytes);
-  } catch (error) {
-    if (systemCode(error) !== 'ENOENT') throw error;
-    await writeZeros(path, offsetBytes, lengthBytes);
-  }
-}
-
-function fallocate(path: string, offsetBytes: number, lengthBytes: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const range = ['--offset', String(offsetBytes), '--length', String(lengthBytes)];
-    const child = spawn('fallocate', ['--posix', ...range, path], { stdio: 'ignore' });
-    child.once('error', reject);
-    child.once('exit', (status) =>
-      status === 0 ? resolve() : reject(new Error(`fallocate ended with status ${status}`)),
-    );
-  });
-}
-
+/**
+ * Not by fallocate(1): Node has no call for it, to start a process holds up everything for milliseconds, and the first
+ * write into what it allocates costs the file system a commit of its own. What a full disk cuts short is given back.
+ */
 async function writeZeros(path: string, offsetBytes: number, lengthBytes: number): Promise<void> {
   const handle = await open(path, 'r+');
   try {
@@ -112,6 +91,9 @@ async function writeZeros(path: string, offsetBytes: number, lengthBytes: number
       done += bytesWritten;
     }
     await handle.datasync();
+  } catch (error) {
+    await handle.truncate(offsetBytes).catch(() => undefined);
+    throw error;
   } finally {
     await handle.close();
   }
