@@ -208,7 +208,7 @@ function push(args: readonly string[]) {
 }
 
 function exec(...command: string[]): Promise<string> {
-  return incus.incus('exec', instance, '--', ...command);
+  return incus.ask(instance, ...command);
 }
 
 async function writePattern(path: string, size: number): Promise<void> {

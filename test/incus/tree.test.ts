@@ -24,7 +24,7 @@ describe('An archive and a real Incus', { skip: skip ?? false }, () => {
     await incus.incus('launch', '-q', 'bb', instance);
     mounted = fs.mkdtempSync(join(tmpdir(), 'iu-mounted-'));
     // The container's root, as this machine counts.
-    const map = await incus.incus('exec', instance, '--', 'cat', '/proc/self/uid_map');
+    const map = await incus.ask(instance, 'cat', '/proc/self/uid_map');
     const root = Number(map.trim().split(/\s+/)[1]);
     fs.chownSync(mounted, root, root);
   });

@@ -18,6 +18,11 @@ export type RealIncus = {
   readonly socketPath: string;
   /** Runs `incus ARGS…` against it and resolves to its standard output. */
   incus(...args: string[]): Promise<string>;
+  /**
+   * What a command in an instance prints, which has to be something: on a busy machine Incus 6.0 now and then loses the
+   * output of a short command, so that nothing is asked for again.
+   */
+  ask(instance: string, ...command: string[]): Promise<string>;
   /** This machine's path of a path in an instance of the project `default`. */
   hostPath(instance: string, path: string): string;
   /** Starts the daemon again, without the instances. */
@@ -51,14 +56,22 @@ export async function openRealIncus({ own = false } = {}): Promise<RealIncus> {
     execFileSync(SANDBOX, ['start', directory, 'c1', 'c2'], { stdio: ['ignore', 'ignore', 'inherit'] });
   const { INCUS_SOCKET: _socket, INCUS_PROJECT: _project, INCUS_REMOTE: _remote, ...inherited } = process.env;
   const env = { ...inherited, INCUS_DIR: directory, INCUS_CONF: join(directory, 'sandbox-client') };
+  const incus = async (...args: string[]): Promise<string> => {
+    const running = run('incus', args, { env, timeout: 60_000 });
+    // `incus launch` reads its configuration from standard input to the end.
+    running.child.stdin?.end();
+    return (await running).stdout;
+  };
   return {
     directory,
     socketPath: join(directory, 'unix.socket'),
-    incus: async (...args) => {
-      const running = run('incus', args, { env, timeout: 60_000 });
-      // `incus launch` reads its configuration from standard input to the end.
-      running.child.stdin?.end();
-      return (await running).stdout;
+    incus,
+    ask: async (instance, ...command) => {
+      for (let tries = 0; tries < 10; tries += 1) {
+        const printed = await incus('exec', instance, '--', ...command);
+        if (printed !== '') return printed;
+      }
+      throw new Error(`${command.join(' ')} printed nothing in ${instance}`);
     },
     hostPath: (instance, path) =>
       join(directory, 'storage-pools/default/containers', instance, 'rootfs', path),
