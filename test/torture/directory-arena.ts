@@ -1,7 +1,9 @@
 /** Instances that are directories; with root one of them is a small disk. */
 import { execFileSync } from 'node:child_process';
-import { chmodSync, mkdirSync, renameSync } from 'node:fs';
+import { chmodSync, mkdirSync, renameSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { setTimeout as delay } from 'node:timers/promises';
+import { systemCode } from '../../src/errors.ts';
 import type { Arena } from './arena.ts';
 import { type Disk, diskProblem, mountDisk } from './disk.ts';
 import type { Fault } from './fault.ts';
@@ -81,6 +83,15 @@ function fillUp(disk: Disk): Fault {
 
 function makeReadOnly({ path }: Disk): Fault {
   const remount = (how: string) => execFileSync('mount', ['-o', `remount,${how}`, path], { stdio: 'ignore' });
+  const makeWritable = async (): Promise<void> => {
+    // Seen on a busy machine: mount(8) says that it is done, and the disk stays read-only for many seconds.
+    for (let tries = 1; ; tries += 1) {
+      remount('rw');
+      if (takesFiles(path)) return;
+      if (tries === 200) throw new Error('the disk stays read-only');
+      await delay(100);
+    }
+  };
   return {
     name: 'instance read-only',
     codes: ['permission_denied'],
@@ -90,10 +101,19 @@ function makeReadOnly({ path }: Disk): Fault {
         remount('ro');
       } catch {
         // Busy, mostly: a file is being written there just now. But mount(8) may also fail after the kernel has done it.
-        remount('rw');
-        return async () => {};
       }
-      return async () => void remount('rw');
+      return makeWritable;
     },
   };
+}
+
+function takesFiles(directory: string): boolean {
+  const probe = join(directory, '.torture-probe');
+  try {
+    writeFileSync(probe, '');
+    rmSync(probe, { force: true });
+    return true;
+  } catch (error) {
+    return systemCode(error) !== 'EROFS';
+  }
 }
