@@ -71,6 +71,7 @@ export async function* readTree(
 export function sliceOf(payload: PayloadSource, { offset, sizeBytes }: FileEntry): PayloadSource {
   return {
     inline: undefined,
+    expectedBytes: sizeBytes,
     read: (buffer, at) => {
       const left = sizeBytes - at;
       if (left <= 0) return Promise.resolve(0);

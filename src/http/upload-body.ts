@@ -137,7 +137,7 @@ export class UploadBody {
 
   async #openFile(): Promise<void> {
     try {
-      const file = await this.#context.spool.openUpload();
+      const file = await this.#context.spool.openUpload(this.#declaredBytes);
       this.#file = file;
       if (this.#abandoned) {
         await file.writer.abort();

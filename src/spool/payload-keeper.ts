@@ -63,8 +63,10 @@ export class PayloadKeeper {
   /** The bytes of a job's payload; `payload_lost` when they are not there in full. */
   async open(record: JobRecord): Promise<StoredPayload> {
     const { sequence, payloadFile, size, batch } = record;
-    if (payloadFile !== 0)
-      return openPayloadFile(join(this.#directory, payloadName(payloadFile)), sequence, size);
+    if (payloadFile !== 0) {
+      const path = join(this.#directory, payloadName(payloadFile));
+      return openPayloadFile(path, { sequence, size, isShared: record.batch !== null });
+    }
     const bytes = batch === null ? this.#journal.payloads.get(sequence) : this.shared.read(batch);
     if (bytes === undefined || bytes.length !== size) {
       throw new CodedError(

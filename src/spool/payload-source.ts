@@ -1,12 +1,18 @@
-import { close, open, read } from 'node:fs';
+import { close, constants, open } from 'node:fs';
 import { promisify } from 'node:util';
+import { DIRECT_LEAST_BYTES } from '../base/direct-io.ts';
 import { CodedError, systemCode } from '../errors.ts';
 import { encodeJobId } from '../protocol/job-id.ts';
+import type { LentBytes } from './payload-blocks.ts';
 import type { PayloadWriter } from './payload-writer.ts';
+import { type PayloadFiles, readAt } from './read-at.ts';
 
 /** The stored bytes of a job. `read` fills a buffer from an offset on; `close` when done. */
 export type StoredPayload = {
   readonly inline: Buffer | undefined;
+  readonly expectedBytes?: number | undefined;
+  /** Bytes from an offset on that are in memory already, if they are. */
+  lend?(offset: number): Promise<LentBytes | undefined>;
   read(buffer: Buffer, offset: number): Promise<number>;
   readonly committed: Promise<number>;
   close(): Promise<void>;
@@ -24,11 +30,10 @@ export function createInlinePayload(bytes: Buffer): StoredPayload {
 const openFile = promisify(open);
 const closeFile = promisify(close);
 
-/** Opens a payload file; `payload_lost` when it is not there. */
+/** Opens a payload file; `payload_lost` when it is not there. `isShared`: other jobs read it at the same time. */
 export async function openPayloadFile(
   path: string,
-  sequence: number,
-  sizeBytes: number,
+  { sequence, size, isShared }: { sequence: number; size: number; isShared: boolean },
 ): Promise<StoredPayload> {
   let fd: number;
   try {
@@ -41,21 +46,22 @@ export async function openPayloadFile(
       { cause },
     );
   }
+  // Shared ones are read from the disk once, and by the others out of the page cache.
+  const isDirect = size >= DIRECT_LEAST_BYTES && !isShared;
+  const direct = isDirect
+    ? openFile(path, constants.O_RDONLY | constants.O_DIRECT).catch(() => undefined)
+    : undefined;
+  const files: PayloadFiles = { fd, directFd: await direct };
   return {
     inline: undefined,
-    read: (buffer, offset) => readAt(fd, buffer, offset),
-    committed: Promise.resolve(sizeBytes),
-    close: () => closeFile(fd),
+    expectedBytes: size,
+    read: (buffer, offset) => readAt(files, buffer, offset),
+    committed: Promise.resolve(size),
+    close: async () => {
+      await closeFile(fd);
+      if (files.directFd !== undefined) await closeFile(files.directFd);
+    },
   };
-}
-
-/** One positioned read; no promise per chunk beyond this one. */
-export function readAt(fd: number, buffer: Buffer, offset: number): Promise<number> {
-  return new Promise((resolve, reject) => {
-    read(fd, buffer, 0, buffer.length, offset, (error, bytes) =>
-      error === null ? resolve(bytes) : reject(error),
-    );
-  });
 }
 
 /** A sender that pauses longer than this must not keep a connection to the instance open. */
@@ -66,15 +72,16 @@ const STALL_MS = 1000;
  * payload and job are on stable storage. Reading rejects when the upload is given up or stalls.
  */
 export function createGrowingPayload(writer: PayloadWriter, committed: Promise<number>): StoredPayload {
+  const until = (offset: number): true | Promise<boolean> =>
+    writer.readableBytes > offset || writer.untilMoreThan(offset, STALL_MS);
   return {
     inline: undefined,
-    read: async (buffer, offset) => {
-      const there = writer.writtenBytes - offset;
-      if (there <= 0 && !(await writer.untilMoreThan(offset, STALL_MS))) return 0;
-      // Only what a finished write has put there: the file's end may be in the middle of one.
-      const bytes = Math.min(buffer.length, writer.writtenBytes - offset);
-      return readAt(writer.fd, buffer.subarray(0, bytes), offset);
+    expectedBytes: writer.expectedBytes,
+    lend: async (offset) => {
+      await until(offset);
+      return writer.lend(offset);
     },
+    read: async (buffer, offset) => ((await until(offset)) ? writer.read(buffer, offset) : 0),
     committed,
     close: () => Promise.resolve(),
   };

@@ -1,39 +1,36 @@
 /**
- * One payload file while it is received. Chunks are gathered to about 1 MiB and written by `writev` with at most one
- * write under way while the next batch fills; no promise is made per chunk. Written bytes are pushed to the disk early
- * (a background fdatasync every few MiB), so that the last fdatasync, for which the sender waits, is short.
- * After a crash the file is there without a job, and start-up removes it.
+ * One payload file while it is received. What has come is gathered and written with at most one write under way while
+ * more gathers; no promise is made per chunk. Large files are written past the page cache (O_DIRECT), which costs a
+ * fraction of the processor's time and leaves the memory to others; where the file system refuses that, and for the
+ * last bytes of a file, through it. Written bytes are pushed to the disk early (a background fdatasync every few MiB), so that the last
+ * fdatasync, for which the sender waits, is short. After a crash the file is there without a job, and start-up removes it.
  */
-import { close, fdatasync, open, unlink, writev } from 'node:fs';
-import { promisify } from 'node:util';
+import { unlink } from 'node:fs';
 import { createDeferredPromise } from '../base/deferred-promise.ts';
+import { DIRECT_LEAST_BYTES } from '../base/direct-io.ts';
 import { trace } from '../base/trace.ts';
 import { diskError, isDiskFull } from './disk-space.ts';
+import { type Batch, type LentBytes, PayloadBlocks } from './payload-blocks.ts';
+import { PayloadChunks } from './payload-chunks.ts';
+import { PayloadFile } from './payload-file.ts';
 
-const BATCH_BYTES = 1 << 20;
-/** What one file may have waiting behind the write under way, and all together; each may have a batch. */
-const BUFFERED_LIMIT_BYTES = 2 << 20;
-const BUFFERED_BY_ALL_BYTES = 64 << 20;
 const EARLY_SYNC_BYTES = 8 << 20;
-/** Linux takes at most 1024 buffers (UIO_MAXIOV) in one writev. */
-const BATCH_CHUNKS = 1024;
+/** Past the page cache there is little left to sync: the end of the file, and what the disk itself holds back. */
+const EARLY_DIRECT_SYNC_BYTES = 32 << 20;
 /** How often one write is tried on a full disk where room is said to have been made. */
 const FULL_TRIES = 3;
 
-const openFile = promisify(open);
-
-let openWriters = 0;
-
-/** Bytes that may wait; on a disk slower than the senders all files have as many. */
-function bufferedLimitBytes(): number {
-  return Math.max(BATCH_BYTES, Math.min(BUFFERED_LIMIT_BYTES, BUFFERED_BY_ALL_BYTES / openWriters));
-}
+type Writing = {
+  readonly path: string;
+  readonly expectedBytes: number;
+  readonly makeRoom: () => Promise<boolean>;
+};
 
 export class PayloadWriter {
   readonly path: string;
-  readonly fd: number;
-  #pending: Buffer[] = [];
-  #pendingBytes = 0;
+  readonly expectedBytes: number;
+  readonly #file: PayloadFile;
+  readonly #gathered: PayloadBlocks | PayloadChunks;
   #writing = false;
   #writtenBytes = 0;
   #syncedBytes = 0;
@@ -43,26 +40,52 @@ export class PayloadWriter {
   #onDrain: (() => void) | undefined;
   #idle: (() => void)[] = [];
   #growth = new Set<() => void>();
+  #finishing = false;
   #ended = false;
   #fullTries = 0;
   #aborting: Promise<void> | undefined;
   readonly #makeRoom: () => Promise<boolean>;
 
-  private constructor(path: string, fd: number, makeRoom: () => Promise<boolean>) {
+  private constructor(
+    { path, expectedBytes, makeRoom }: Writing,
+    file: PayloadFile,
+    gathered: PayloadBlocks | PayloadChunks,
+  ) {
     this.path = path;
-    this.fd = fd;
+    this.expectedBytes = expectedBytes;
     this.#makeRoom = makeRoom;
-    openWriters += 1;
+    this.#file = file;
+    this.#gathered = gathered;
   }
 
-  /** `makeRoom` is asked on a full disk and resolves to whether the write is worth another try. */
-  static async open(path: string, makeRoom = () => Promise.resolve(false)): Promise<PayloadWriter> {
-    return new PayloadWriter(path, await openFile(path, 'wx+', 0o600), makeRoom);
+  /**
+   * `makeRoom` is asked on a full disk and resolves to whether the write is worth another try. `expectedBytes` is what
+   * the sender says; more or less may come.
+   */
+  static async open(
+    path: string,
+    makeRoom = () => Promise.resolve(false),
+    expectedBytes = 0,
+  ): Promise<PayloadWriter> {
+    const blocks = expectedBytes < DIRECT_LEAST_BYTES ? undefined : PayloadBlocks.reserve();
+    try {
+      const file = await PayloadFile.create(path, blocks !== undefined);
+      return new PayloadWriter({ path, expectedBytes, makeRoom }, file, blocks ?? new PayloadChunks());
+    } catch (error) {
+      blocks?.drop();
+      throw error;
+    }
   }
 
   /** Bytes that are in the file already. */
   get writtenBytes(): number {
     return this.#writtenBytes;
+  }
+
+  /** Bytes that `lend` or `read` can give. */
+  get readableBytes(): number {
+    const inMemory = this.#gathered instanceof PayloadBlocks ? this.#gathered.readyBytes : 0;
+    return Math.max(inMemory, this.#writtenBytes);
   }
 
   /** What ended the writing, for example `disk_low`. */
@@ -76,16 +99,19 @@ export class PayloadWriter {
    */
   write(chunk: Buffer, onDrain: () => void): boolean {
     if (this.#failure !== undefined || this.#closed) return true;
-    this.#pending.push(chunk);
-    this.#pendingBytes += chunk.length;
-    if (this.#pendingBytes >= BATCH_BYTES || this.#pending.length >= BATCH_CHUNKS) this.#flush();
-    if (this.#pendingBytes < bufferedLimitBytes()) return true;
+    const { readableBytes } = this;
+    this.#gathered.put(chunk);
+    this.#flush();
+    // Whole blocks can be read before they are written.
+    if (this.readableBytes > readableBytes) this.#wakeReaders();
+    if (!this.#gathered.isFull) return true;
     this.#onDrain = onDrain;
     return false;
   }
 
   /** Writes what is left and resolves to the size in bytes once every byte is on stable storage. */
   async finish(): Promise<number> {
+    this.#finishing = true;
     this.#flush();
     await this.#untilIdle();
     if (this.#failure !== undefined) throw this.#failure;
@@ -109,8 +135,6 @@ export class PayloadWriter {
 
   async #abort(): Promise<void> {
     this.#failure ??= new Error('The upload was given up');
-    this.#pending = [];
-    this.#pendingBytes = 0;
     this.#wakeReaders();
     await this.#untilIdle();
     if (this.#closed) return;
@@ -122,8 +146,9 @@ export class PayloadWriter {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    openWriters -= 1;
-    await new Promise<void>((resolve) => close(this.fd, () => resolve()));
+    await this.#untilIdle();
+    this.#gathered.drop();
+    await this.#file.close();
   }
 
   /**
@@ -131,7 +156,7 @@ export class PayloadWriter {
    * upload was given up, or when nothing was written for `stallMs`.
    */
   async untilMoreThan(offset: number, stallMs: number): Promise<boolean> {
-    while (this.#writtenBytes <= offset) {
+    while (this.readableBytes <= offset) {
       if (this.#failure !== undefined) throw this.#failure;
       if (this.#ended) return false;
       await new Promise<void>((resolve, reject) => {
@@ -147,6 +172,20 @@ export class PayloadWriter {
       });
     }
     return true;
+  }
+
+  /** Bytes from `offset` on that are still in memory; undefined when they have to be read. */
+  lend(offset: number): LentBytes | undefined {
+    if (!(this.#gathered instanceof PayloadBlocks) || this.#closed) return undefined;
+    this.#gathered.keepForReader();
+    return this.#gathered.lend(offset);
+  }
+
+  /** Fills `buffer` from `offset` on, with what the file has; resolves to the bytes read. */
+  read(buffer: Buffer, offset: number): Promise<number> {
+    // Only what a finished write has put there: the file's end may be in the middle of one.
+    const bytes = Math.min(buffer.length, this.#writtenBytes - offset);
+    return this.#file.read(buffer.subarray(0, bytes), offset);
   }
 
   #wakeReaders(): void {
@@ -170,45 +209,49 @@ export class PayloadWriter {
   }
 
   #flush(): void {
-    if (this.#writing || this.#pending.length === 0 || this.#failure !== undefined) return;
-    const batch = this.#pending;
-    const bytes = this.#pendingBytes;
-    this.#pending = [];
-    this.#pendingBytes = 0;
+    if (this.#writing || this.#failure !== undefined) return;
+    const batch = this.#gathered.batch(this.#finishing);
+    if (batch === undefined) return;
     this.#writing = true;
-    this.#writeAll(batch, bytes);
+    this.#write(batch);
   }
 
-  #writeAll(batch: Buffer[], bytes: number): void {
-    writev(this.fd, batch, this.#writtenBytes, (error, written) => {
+  #write(batch: Batch): void {
+    const { buffers, bytes, direct } = batch;
+    this.#file.write(batch, this.#writtenBytes, (error, written) => {
       if (error === null && written < bytes) {
         // A short write is what a nearly full disk answers before ENOSPC; the rest is asked for again.
-        this.#writtenBytes += written;
-        this.#writeAll(dropBytes(batch, written), bytes - written);
+        this.#count(written);
+        this.#write({ buffers: dropBytes(buffers, written), bytes: bytes - written, direct });
       } else if (error !== null && isDiskFull(error) && this.#fullTries < FULL_TRIES) {
         this.#fullTries += 1;
-        this.#makeRoom().then(
-          (made) =>
-            made && this.#failure === undefined ? this.#writeAll(batch, bytes) : this.#wrote(error, 0),
-          () => this.#wrote(error, 0),
-        );
+        const again = (made: boolean): void => {
+          if (made && this.#failure === undefined) this.#write(batch);
+          else this.#wrote(error, 0);
+        };
+        this.#makeRoom().then(again, () => again(false));
       } else this.#wrote(error, written);
     });
+  }
+
+  #count(written: number): void {
+    this.#writtenBytes += written;
+    this.#gathered.wrote(written);
   }
 
   #wrote(error: Error | null, written: number): void {
     this.#writing = false;
     if (error === null) {
-      this.#writtenBytes += written;
+      this.#count(written);
       this.#fullTries = 0;
     } else this.#failure ??= diskError(error);
     this.#wakeReaders();
     if (this.#failure === undefined) {
-      if (this.#pendingBytes >= BATCH_BYTES || this.#idle.length > 0) this.#flush();
+      this.#flush();
       this.#syncEarly();
     }
     const onDrain = this.#onDrain;
-    if (onDrain !== undefined && (this.#pendingBytes < bufferedLimitBytes() || this.#failure !== undefined)) {
+    if (onDrain !== undefined && (!this.#gathered.isFull || this.#failure !== undefined)) {
       this.#onDrain = undefined;
       onDrain();
     }
@@ -216,13 +259,14 @@ export class PayloadWriter {
   }
 
   #syncEarly(): void {
-    if (!this.#syncing && this.#writtenBytes - this.#syncedBytes >= EARLY_SYNC_BYTES) this.#sync();
+    const bytes = this.#gathered instanceof PayloadBlocks ? EARLY_DIRECT_SYNC_BYTES : EARLY_SYNC_BYTES;
+    if (!this.#syncing && this.#writtenBytes - this.#syncedBytes >= bytes) this.#sync();
   }
 
   #sync(): void {
     const upTo = this.#writtenBytes;
     this.#syncing = true;
-    fdatasync(this.fd, (error) => {
+    this.#file.sync((error) => {
       this.#syncing = false;
       // A failed sync is never asked again: the kernel reports a lost page once and forgets it (fsync(2), EIO).
       if (error === null) this.#syncedBytes = upTo;

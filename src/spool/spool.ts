@@ -135,12 +135,12 @@ export class Spool {
   }
 
   /** Starts a payload file for an upload that is too large, or of unknown size; `disk_low` on a full disk. */
-  async openUpload(): Promise<Upload> {
+  async openUpload(expectedBytes = 0): Promise<Upload> {
     const { payloads, names } = this.#state;
     const number = this.#nextNumber();
     const path = join(payloads, payloadName(number));
     try {
-      const writer = await PayloadWriter.open(path, () => this.payloads.makeRoom());
+      const writer = await PayloadWriter.open(path, () => this.payloads.makeRoom(), expectedBytes);
       const named = names.sync().catch((error: unknown) => Promise.reject(diskError(error)));
       // Whoever accepts the upload awaits it; until then a failure must not count as unhandled.
       named.catch(() => undefined);

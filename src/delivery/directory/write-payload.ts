@@ -1,9 +1,12 @@
-/** Writes a payload into an open file, reading the next piece while one is written. */
-import type { FileHandle } from 'node:fs/promises';
+/** Writes a payload into an open file, a large one past the page cache, reading the next pieces while one is written. */
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
+import { DIRECT_LEAST_BYTES, isWholePages } from '../../base/direct-io.ts';
+import { systemCode } from '../../errors.ts';
 import type { Deadline } from '../deadline.ts';
-import { payloadError } from '../failure.ts';
 import type { PayloadSource } from '../payload-source.ts';
-import { givePieceBuffer, takePieceBuffer } from '../piece-buffers.ts';
+import { PieceReader } from '../piece-reader.ts';
+import { inTurn } from './disk-turns.ts';
 
 /** Resolves to the number of bytes written. Time counts only while the file system is waited for. */
 export async function writePayload(
@@ -18,35 +21,71 @@ export async function writePayload(
     onProgress(inline.length);
     return inline.length;
   }
-  let offset = 0;
-  let next = readPiece(payload, 0);
+  const isLarge = (payload.expectedBytes ?? 0) >= DIRECT_LEAST_BYTES;
+  const large = isLarge ? await openLargeInTime(file, deadline) : undefined;
+  const pieces = new PieceReader(payload);
   try {
-    for (;;) {
-      const piece = await deadline.wait('read', () => next);
-      if (piece.bytes === 0) return offset;
+    for (let offset = 0; ; ) {
+      const { data, release } = await deadline.wait('read', () => pieces.next());
       const at = offset;
-      offset += piece.bytes;
-      next = readPiece(payload, offset);
-      // It may fail while this piece is written; it is looked at in the next round.
-      next.catch(() => {});
-      await deadline.run('write', () => writeAll(file, piece.buffer.subarray(0, piece.bytes), at));
-      givePieceBuffer(piece.buffer);
+      offset += data.length;
+      // Released only after the write: one that hangs goes on using the memory.
+      if (data.length > 0)
+        await deadline.run('write', () => writePiece(file, large, data, at).finally(release));
+      else {
+        release();
+        return offset;
+      }
       onProgress(offset);
     }
   } finally {
-    next.then(
-      ({ buffer }) => givePieceBuffer(buffer),
-      () => {},
-    );
+    pieces.close();
+    // It waits for a write that still hangs. What went wrong with the file the other handle tells, which is synced.
+    large?.direct?.close().catch(() => {});
   }
 }
 
-async function readPiece(payload: PayloadSource, offset: number) {
-  const buffer = takePieceBuffer();
+type Large = { readonly device: number; readonly direct: FileHandle | undefined };
+
+/** One that is there too late is closed. */
+function openLargeInTime(file: FileHandle, deadline: Deadline): Promise<Large> {
+  const opening = openLarge(file);
+  return deadline
+    .run('open', () => opening)
+    .catch((error: unknown) => {
+      opening.then(
+        ({ direct }) => direct?.close(),
+        () => {},
+      );
+      throw error;
+    });
+}
+
+/** Opens the same file past the page cache, where its file system has such a thing. */
+async function openLarge(file: FileHandle): Promise<Large> {
+  const { dev } = await file.stat();
+  const path = `/proc/self/fd/${file.fd}`;
+  const direct = await open(path, constants.O_WRONLY | constants.O_DIRECT).catch(() => undefined);
+  return { device: dev, direct };
+}
+
+async function writePiece(file: FileHandle, large: Large | undefined, data: Buffer, offset: number) {
+  if (large === undefined) return writeAll(file, data, offset);
+  const { device, direct } = large;
+  return inTurn(device, () =>
+    direct === undefined || !isWholePages(offset, data.length)
+      ? writeAll(file, data, offset)
+      : writeDirect(file, direct, data, offset),
+  );
+}
+
+async function writeDirect(file: FileHandle, direct: FileHandle, data: Buffer, offset: number) {
   try {
-    return { buffer, bytes: await payload.read(buffer, offset) };
+    await writeAll(direct, data, offset);
   } catch (error) {
-    throw payloadError(error);
+    // What the file system or the memory is not aligned to; also the rest of a write that was cut short.
+    if (systemCode(error) !== 'EINVAL') throw error;
+    await writeAll(file, data, offset);
   }
 }
 

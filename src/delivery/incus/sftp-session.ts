@@ -107,10 +107,10 @@ export class SftpSession {
   }
 
   /**
-   * Resolves when the instance has confirmed the data *and* the socket has let go of them, so that the buffer may be
-   * used again. They are not copied: after a failure the buffer must be dropped, for the socket may still hold it.
+   * Resolves when the instance has confirmed the data *and* the socket has let go of them; they are not copied. `onFree`
+   * is called once, when their memory may be used again, also after a failure.
    */
-  write(handle: Buffer, offset: number, data: Buffer): Promise<void> {
+  write(handle: Buffer, offset: number, data: Buffer, onFree?: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
       let left = 2;
       const half = () => {
@@ -123,8 +123,13 @@ export class SftpSession {
         else reject(error);
       };
       this.#send({ op: 'write', handle, offset, length: data.length }, answered, reject);
-      if (!this.alive) return;
+      if (!this.alive) {
+        onFree?.();
+        return;
+      }
+      // Also called for what a socket still held when it was destroyed.
       this.#socket.write(data, (error) => {
+        onFree?.();
         if (error === null || error === undefined) half();
         this.#releaseWriters();
       });

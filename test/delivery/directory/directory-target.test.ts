@@ -50,6 +50,22 @@ function assertOutsideUntouched(): void {
 }
 
 describe('DirectoryTarget', () => {
+  it('deliver() brings several large files at once, and gives up one of them when it is told to', async () => {
+    const bytes = patternBytes((17 << 20) + 5);
+    const controller = new AbortController();
+    const outcomes = await Promise.all(
+      [1, 2, 3, 4].map((number) => {
+        const stop = number === 2 ? { signal: controller.signal, onProgress: () => controller.abort() } : {};
+        const payload = createReadSource(bytes, { expectedBytes: bytes.length });
+        return deliver({ path: `/opt/large${number}`, payload, ...stop });
+      }),
+    );
+    const kinds = outcomes.map(({ kind }) => kind);
+    assert.deepEqual(kinds, ['delivered', 'transient', 'delivered', 'delivered']);
+    for (const number of [1, 3, 4]) assert.ok(fs.readFileSync(inside(`opt/large${number}`)).equals(bytes));
+    assert.deepEqual(fs.readdirSync(inside('opt')).sort(), ['large1', 'large3', 'large4']);
+  });
+
   it('deliver() takes links as a process confined to the instance would', async () => {
     fs.symlinkSync(outside(''), inside('absolute'));
     fs.symlinkSync(`${'../'.repeat(20)}${outside('').slice(1)}`, inside('relative'));
