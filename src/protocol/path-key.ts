@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Job, JobDestination } from './job.ts';
 
 /**
@@ -22,6 +22,13 @@ export function keyOfPath(
   { project, instance }: { project: string; instance: string },
   path: string,
 ): number {
-  const hash = createHash('sha256').update(`${project}\0${instance}\0${path}`).digest();
-  return hash.readUInt32LE(0) * 2 ** 20 + (hash.readUInt32LE(4) >>> 12);
+  // A string of bytes costs a third of what a Buffer does.
+  const digest = hash('sha256', `${project}\0${instance}\0${path}`, 'binary');
+  return readUint32(digest, 0) * 2 ** 20 + (readUint32(digest, 4) >>> 12);
+}
+
+/** Little-endian. */
+function readUint32(bytes: string, at: number): number {
+  const low = bytes.charCodeAt(at) | (bytes.charCodeAt(at + 1) << 8) | (bytes.charCodeAt(at + 2) << 16);
+  return low + bytes.charCodeAt(at + 3) * 2 ** 24;
 }
