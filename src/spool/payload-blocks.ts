@@ -167,12 +167,16 @@ export class PayloadBlocks {
   }
 
   #mayReuse(): boolean {
-    return this.#blocks.some((block) => block.readers === 0 && this.#isWritten(block));
+    return this.#blocks.some((block) => this.#isWritten(block));
   }
 
-  /** The reader is too far behind: it has to read what is in the file already from there. */
+  /**
+   * The reader is too far behind: it has to read what is in the file already from there. What it has borrowed it keeps;
+   * the sender does not wait for it.
+   */
   #reuse(): boolean {
-    const block = this.#blocks.find((one) => one.readers === 0 && this.#isWritten(one));
+    const written = this.#blocks.filter((block) => this.#isWritten(block));
+    const block = written.find(({ readers }) => readers === 0) ?? written[0];
     if (block !== undefined) this.#remove(block);
     return block !== undefined;
   }

@@ -8,6 +8,7 @@ import { type TestContext, test } from 'node:test';
 import fc from 'fast-check';
 import { BLOCK_BYTES } from '../../src/base/aligned-blocks.ts';
 import { DIRECT_LEAST_BYTES } from '../../src/base/direct-io.ts';
+import type { LentBytes } from '../../src/spool/payload-blocks.ts';
 import { createGrowingPayload, openPayloadFile } from '../../src/spool/payload-source.ts';
 import { PayloadWriter } from '../../src/spool/payload-writer.ts';
 import { makeDirectory } from './spool-builder.ts';
@@ -74,9 +75,9 @@ test('PayloadWriter keeps every byte of a large file, whatever the chunks', asyn
 test('PayloadWriter writes the whole pages of a large file past the page cache, the rest through it', async (t) => {
   const directory = await makeDirectory(t);
   const written = { direct: 0, cached: 0 };
-  replaceWritev(t, (real) => (fd, buffers, position, callback) => {
+  replaceWritev(t, (real) => (fd, buffers, ...rest) => {
     for (const { length } of buffers) written[isDirect(fd) ? 'direct' : 'cached'] += length;
-    real(fd, buffers, position, callback);
+    real(fd, buffers, ...rest);
   });
   const writer = await open(join(directory, 'p'));
   const bytes = randomBytes((20 << 20) + 5000);
@@ -162,17 +163,14 @@ test('PayloadWriter of a large file asks its sender to wait for a slow disk, and
   const chunk = randomBytes(64 << 10);
   let chunks = 0;
   let drained = false;
+  const drain = () => {
+    drained = true;
+  };
   do chunks += 1;
-  while (
-    writer.write(chunk, () => {
-      drained = true;
-    })
-  );
+  while (writer.write(chunk, drain));
   assert.equal(chunks * chunk.length, 8 * BLOCK_BYTES);
   // What was on its way already is kept all the same.
-  writer.write(chunk, () => {
-    drained = true;
-  });
+  writer.write(chunk, drain);
   assert.equal(drained, false);
   isSlow = false;
   for (const write of waiting.splice(0)) write();
@@ -204,11 +202,10 @@ test('a growing payload is read out of memory as far as it is there, else from t
   const bytes = randomBytes(60 * BLOCK_BYTES + 333);
   const writer = await open(join(directory, 'p'));
   const payload = createGrowingPayload(writer, new Promise(() => {}));
-  const lent = await (async () => {
-    const first = payload.lend?.(0);
-    writer.write(bytes.subarray(0, BLOCK_BYTES), () => {});
-    return first;
-  })();
+
+  const first = payload.lend?.(0);
+  writer.write(bytes.subarray(0, BLOCK_BYTES), () => {});
+  const lent = await first;
   assert.ok(lent !== undefined);
   assert.ok(lent.data.equals(bytes.subarray(0, BLOCK_BYTES)));
 
@@ -226,14 +223,39 @@ test('a growing payload is read out of memory as far as it is there, else from t
     assert.ok(got.length > 0 && got.equals(bytes.subarray(at, at + got.length)), `at ${at}`);
     if (piece === undefined) fromFile += 1;
     else fromMemory += 1;
-    at += got.length;
     piece?.release();
+    at += got.length;
   }
   assert.equal(await finished, bytes.length);
   assert.equal(await payload.lend?.(bytes.length), undefined);
   assert.equal(await payload.read(buffer, bytes.length), 0);
-  assert.ok(fromMemory > 10 && fromFile > 10, `${fromMemory} from memory, ${fromFile} from the file`);
   await writer.close();
+  assert.ok(fromMemory > 10 && fromFile > 10, `${fromMemory} from memory, ${fromFile} from the file`);
+});
+
+test('a sender does not wait for a reader that keeps what it has borrowed', async (t) => {
+  const directory = await makeDirectory(t);
+  // Others have all the blocks that there are to spare.
+  const others = await Promise.all(
+    Array.from({ length: 95 }, (_, index) => open(join(directory, `o${index}`))),
+  );
+  const writer = await open(join(directory, 'p'));
+  const bytes = randomBytes(20 * BLOCK_BYTES);
+  const lent: LentBytes[] = [];
+  for (const chunk of splitAt(bytes, BLOCK_BYTES)) {
+    await writeAll(writer, [chunk]);
+    const piece = writer.lend(lent.length * BLOCK_BYTES);
+    if (piece !== undefined) lent.push(piece);
+  }
+  assert.equal(await writer.finish(), bytes.length);
+  assert.ok(lent.length > 2, `${lent.length} blocks were lent`);
+  for (const [index, { data, release }] of lent.entries()) {
+    assert.ok(data.equals(bytes.subarray(index * BLOCK_BYTES, (index + 1) * BLOCK_BYTES)));
+    release();
+  }
+  await writer.close();
+  assert.ok(readFileSync(writer.path).equals(bytes));
+  await Promise.all(others.map((other) => other.abort()));
 });
 
 test('what was lent of an upload that is given up stays until it is released', async (t) => {
@@ -243,7 +265,7 @@ test('what was lent of an upload that is given up stays until it is released', a
   const lent = writer.lend(0);
   await writer.abort();
   const other = await open(join(await makeDirectory(t), 'p'));
-  await writeAll(other, [randomBytes(20 * BLOCK_BYTES)]);
+  other.write(randomBytes(20 * BLOCK_BYTES), () => {});
   assert.ok(lent !== undefined);
   assert.ok(lent.data.equals(bytes));
   lent.release();
