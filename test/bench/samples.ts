@@ -1,4 +1,5 @@
 /** Collects what the runs of one row measured, and turns it into lines of the table. */
+import type { workedSince } from './processor.ts';
 import { type Bound, meets, ratiosByRun, type Summary, summarize } from './statistics.ts';
 
 /** One line of the table: one contender doing one work, and how ours compares with it. */
@@ -35,6 +36,12 @@ export class Samples {
     const known = this.#find(work, unit, contender);
     if (known !== undefined) known.values.push(value);
     else this.#entries.push({ work, unit, contender, values: [value], target });
+  }
+
+  /** Adds what the processors of the machine worked meanwhile, all processes together. */
+  addProcessor(work: string, contender: string, { seconds, percent }: ReturnType<typeof workedSince>): void {
+    this.add(`${work}: processor time`, 's', contender, seconds);
+    this.add(`${work}: processors busy`, '%', contender, percent);
   }
 
   /** Asks for the ratio of `ours` to `peer`, shown on the line of the peer. Repeating it changes nothing. */

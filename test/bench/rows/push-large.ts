@@ -13,6 +13,7 @@ import {
 } from '../bench.ts';
 import { runCommand, timeProgram } from '../command.ts';
 import type { IncusSandbox } from '../incus-sandbox.ts';
+import { readProcessorTime, workedSince } from '../processor.ts';
 import type { Samples } from '../samples.ts';
 
 const PUSHED = '/root/in/file';
@@ -57,16 +58,22 @@ async function pushOurs(bench: Bench, incus: IncusSandbox, samples: Samples, wor
         source,
         `c1:${path}`,
       ]);
+    // A daemon that runs for days is warm.
     await upload('package.json', '/root/in/warm-up');
+    await upload(push.source, PUSHED);
     await makeReady(bench, incus, push);
+    const before = readProcessorTime();
     samples.add(work, 's', OURS_PUSH, await upload(push.source, PUSHED));
+    samples.addProcessor(work, OURS_PUSH, workedSince(before));
     await check(incus, push);
   });
 }
 
 async function pushByIncus(bench: Bench, incus: IncusSandbox, samples: Samples, work: string, push: Push) {
   await makeReady(bench, incus, push);
+  const before = readProcessorTime();
   const seconds = await timeProgram('incus', ['file', 'push', '-q', push.source, `c1${PUSHED}`], incus);
+  samples.addProcessor(work, INCUS_PUSH, workedSince(before));
   samples.add(work, 's', INCUS_PUSH, seconds);
   await check(incus, push);
 }
