@@ -22,12 +22,6 @@ export class Content {
     }
   }
 
-  sha256(number: number, sizeBytes: number): Buffer {
-    const hash = createHash('sha256');
-    for (const piece of this.pieces(number, sizeBytes)) hash.update(piece);
-    return hash.digest();
-  }
-
   /** Where an open file first differs from an upload's bytes, or undefined when it holds just them. */
   async firstDifference(fd: number, number: number, sizeBytes: number): Promise<number | undefined> {
     const buffer = Buffer.allocUnsafe(PIECE_BYTES);

@@ -55,6 +55,7 @@ export class FinalChecks {
     const failures: Record<string, number> = {};
     const states: Record<string, number> = {};
     for (const known of this.#known.values()) {
+      if (known.entry.plan.inArchive) continue;
       states[known.job.state] = (states[known.job.state] ?? 0) + 1;
       if (known.job.state === 'failed') {
         const code = known.job.error?.code ?? 'none';
@@ -66,7 +67,9 @@ export class FinalChecks {
       delivered: states.delivered ?? 0,
       failed: states.failed ?? 0,
       cancelled: states.cancelled ?? 0,
-      unanswered: [...this.#known.values()].filter(({ entry }) => entry.state === 'unknown').length,
+      unanswered: [...this.#known.values()].filter(
+        ({ entry }) => entry.state === 'unknown' && !entry.plan.inArchive,
+      ).length,
       failures,
       attempts: jobs.reduce((sum, { attempts }) => sum + attempts, 0),
     };
@@ -85,8 +88,8 @@ export class FinalChecks {
   async checkFiles(watcher: Watcher): Promise<void> {
     const byFile = new Map<string, Known[]>();
     for (const known of this.#known.values()) {
-      const { place, finalPath, mustFailWith } = known.entry.plan;
-      if (mustFailWith !== undefined) continue;
+      const { place, finalPath, mustFailWith, files } = known.entry.plan;
+      if (mustFailWith !== undefined || files !== undefined) continue;
       const file = hostPath(place, finalPath);
       const others = byFile.get(file);
       if (others === undefined) byFile.set(file, [known]);
@@ -99,7 +102,7 @@ export class FinalChecks {
       if ((await watcher.look(place, finalPath)) === undefined || mustFailWith !== undefined) continue;
       this.#breaches.add(`upload ${number} (${entry.state} ${entry.code ?? ''}) stands at ${finalPath}`);
     }
-    this.#checkSightings();
+    this.#checkSightings(watcher.cutsAtMs);
   }
 
   #matchEntry(job: WireJob): void {
@@ -115,6 +118,10 @@ export class FinalChecks {
       return;
     }
     this.#known.set(plan.number, { entry, job });
+    for (const { number } of plan.files ?? []) {
+      const file = this.#ledger.find(number);
+      if (file !== undefined) this.#known.set(number, { entry: file, job });
+    }
     if (entry.state === 'accepted' && plan.owner === plan.number && entry.jobId !== job.id) {
       this.#breaches.add(`upload ${plan.number} was answered ${entry.jobId} and is job ${job.id}`);
     }
@@ -195,9 +202,9 @@ export class FinalChecks {
     );
   }
 
-  #checkSightings(): void {
+  #checkSightings(cutsAtMs: readonly number[]): void {
     for (const [file, sightings] of this.#ledger.sightings()) {
-      let highest: Known | undefined;
+      let highest: (Known & { readonly atMs: number }) | undefined;
       for (const { number, atMs } of sightings) {
         const known = this.#known.get(number);
         if (known === undefined) {
@@ -207,9 +214,13 @@ export class FinalChecks {
           );
           continue;
         }
-        if (highest !== undefined && known.job.id < highest.job.id) {
-          this.#breaches.add(`${file} went back from ${describe(highest)} to ${describe(known)}`);
-        } else highest = known;
+        const from = highest;
+        if (from !== undefined && known.job.id < from.job.id) {
+          // After a power cut files are delivered again in their order, also what an unfinished archive had replaced already.
+          const isCut = cutsAtMs.some((cutMs) => cutMs >= from.atMs - LOOK_SLACK_MS && cutMs <= atMs);
+          if (from.entry.plan.inArchive && isCut) continue;
+          this.#breaches.add(`${file} went back from ${describe(from)} to ${describe(known)}`);
+        } else highest = { ...known, atMs };
         this.#checkVisible(file, known, atMs);
       }
     }
@@ -219,6 +230,8 @@ export class FinalChecks {
   #isUnsure({ entry, job }: Known): boolean {
     if (job.state === 'cancelled') return true;
     if (job.state !== 'failed') return false;
+    // An archive that fails leaves what it has put into place before.
+    if (entry.plan.inArchive) return true;
     // An attempt without an error: it was delivered, and after a power cut once more, or tried to be.
     if ((job.history ?? []).some(({ error }) => error === null || UNSURE.has(error.code))) return true;
     const sightings = this.#ledger.sightings().get(hostPath(entry.plan.place, entry.plan.finalPath)) ?? [];

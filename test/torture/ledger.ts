@@ -39,9 +39,9 @@ export class Ledger {
   redeliveries = 0;
   replays = 0;
 
-  /** Also begins the entries of its other destinations. */
+  /** Also begins the entries of its other destinations, and of the files of an archive. */
   begin(plan: UploadPlan): Entry {
-    for (const other of plan.also) this.begin(other);
+    for (const other of partsOf(plan)) this.begin(other);
     const entry: Entry = {
       plan,
       state: 'sending',
@@ -55,9 +55,9 @@ export class Ledger {
     return entry;
   }
 
-  /** The upload has its answer, which is that of its other destinations too. */
+  /** The upload has its answer, which is that of its other destinations and files too. */
   settle({ plan, state, code }: Entry): void {
-    for (const { number } of plan.also) Object.assign(this.#entries.get(number) ?? {}, { state, code });
+    for (const { number } of partsOf(plan)) Object.assign(this.#entries.get(number) ?? {}, { state, code });
   }
 
   /** The number of that destination of an upload which is a file. */
@@ -77,7 +77,7 @@ export class Ledger {
   #destination(owner: number, isIt: (plan: UploadPlan) => boolean): number {
     const plan = this.#entries.get(owner)?.plan;
     if (plan === undefined || isIt(plan)) return owner;
-    return plan.also.find(isIt)?.number ?? owner;
+    return partsOf(plan).find(isIt)?.number ?? owner;
   }
 
   find(number: number): Entry | undefined {
@@ -86,6 +86,13 @@ export class Ledger {
 
   entries(): Entry[] {
     return [...this.#entries.values()];
+  }
+
+  /** Archives that were accepted. */
+  get archives(): number {
+    return this.entries().filter(
+      ({ state, plan }) => state === 'accepted' && plan.files !== undefined && !plan.inArchive,
+    ).length;
   }
 
   /** Uploads of several destinations that were accepted. */
@@ -121,4 +128,8 @@ export class Ledger {
   sightings(): ReadonlyMap<string, readonly Sighting[]> {
     return this.#sightings;
   }
+}
+
+function partsOf({ also, files }: UploadPlan): readonly UploadPlan[] {
+  return files ?? also;
 }

@@ -23,6 +23,7 @@ export type TargetResult = {
   readonly accepted: number;
   /** Of these, with several destinations. */
   readonly batches: number;
+  readonly archives: number;
   readonly refused: Readonly<Record<string, number>>;
   readonly unanswered: number;
   readonly cut: number;
@@ -131,6 +132,7 @@ export function startTargetRun(run: TargetRunOptions): TargetRun {
         kind: arena.kind,
         accepted: ledger.count('accepted'),
         batches: ledger.batches,
+        archives: ledger.archives,
         refused: ledger.refusals(),
         unanswered: ledger.count('unknown'),
         cut: ledger.count('cut'),

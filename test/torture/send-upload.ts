@@ -1,8 +1,10 @@
 /** One request of one client, with its manners. */
+import { createHash } from 'node:crypto';
 import { type Agent, type ClientRequest, type IncomingMessage, request } from 'node:http';
 import { setTimeout as delay } from 'node:timers/promises';
 import { systemCode } from '../../src/errors.ts';
 import { formatDestination } from '../../src/protocol/destination.ts';
+import { archivePieces } from './archive.ts';
 import type { Content } from './content.ts';
 import type { UploadPlan } from './upload-plan.ts';
 
@@ -103,11 +105,14 @@ function headersOf(
   };
   if (plan.also.length > 0)
     headers['X-Also-To'] = plan.also.map(({ instance, path }) => formatDestination({ instance, path }));
+  if (plan.files !== undefined) headers['X-Extract'] = 'tar';
   if (plan.hostPath !== undefined) headers['X-Host-Path'] = plan.hostPath;
   if (!plan.createDirs) headers['X-Create-Dirs'] = 'false';
   if (plan.key !== undefined) headers['Idempotency-Key'] = plan.key;
   if (plan.digest !== 'none') {
-    const digest = content.sha256(plan.number, plan.sizeBytes);
+    const hash = createHash('sha256');
+    for (const piece of piecesOf(plan, content)) hash.update(piece);
+    const digest = hash.digest();
     if (plan.digest === 'wrong') digest[0] = (digest[0] ?? 0) ^ 1;
     headers['Repr-Digest'] = `sha-256=:${digest.toString('base64')}:`;
   }
@@ -115,6 +120,10 @@ function headersOf(
   else headers['Content-Length'] = plan.sizeBytes;
   if (plan.expectContinue) headers.Expect = '100-continue';
   return headers;
+}
+
+function piecesOf({ files, content: number, sizeBytes }: UploadPlan, content: Content): Generator<Buffer> {
+  return files === undefined ? content.pieces(number, sizeBytes) : archivePieces(files, content);
 }
 
 /** Tells `onComplete` right before the last byte, or the end of a chunked body, can go out. */
@@ -127,7 +136,7 @@ async function writeBody(
 ): Promise<void> {
   const leavesEarly = plan.manner === 'vanish' || plan.manner === 'stall';
   let left = leavesEarly ? options.stopAfterBytes : plan.sizeBytes;
-  for (const piece of options.content.pieces(plan.number, plan.sizeBytes)) {
+  for (const piece of piecesOf(plan, options.content)) {
     for (const part of plan.manner === 'slow' ? partsOf(piece) : [piece]) {
       if (left === 0 || signal.aborted || req.destroyed) break;
       const bytes = part.subarray(0, Math.min(part.length, left));

@@ -8,7 +8,7 @@ export function formatSummary(seed: string, results: readonly TargetResult[]): s
     const { kind, lives, account } = result;
     const kills = sum(lives.kills);
     lines.push(
-      `${kind}: ${result.accepted} uploads accepted (${result.batches} of them for several destinations, ${result.replays} asked again), ${result.unanswered} never answered, ` +
+      `${kind}: ${result.accepted} uploads accepted (${result.batches} of them for several destinations, ${result.archives} archives, ${result.replays} asked again), ${result.unanswered} never answered, ` +
         `${result.cut} cut, ${sum(result.refused)} refusals`,
       `  refusals: ${row(result.refused)}`,
       `  ${kills} SIGKILLs: ${row(lives.kills)}; ${lives.stops} SIGTERMs, ${lives.freezes} freezes, ${lives.powerCuts} power cuts with ${result.lost} files lost, ` +

@@ -1,5 +1,6 @@
 /** What the next upload of a run is: drawn from the seed, with destinations that collide on purpose. */
 import type { ErrorCode } from '../../src/errors.ts';
+import { archiveBytes } from './archive.ts';
 import type { Place } from './place.ts';
 import type { Random } from './random.ts';
 
@@ -21,6 +22,12 @@ export type UploadPlan = {
   readonly owner: number;
   /** Its other destinations. */
   readonly also: readonly UploadPlan[];
+  /** What is to be unpacked, in plans of their own; undefined when it is no archive. */
+  readonly files: readonly UploadPlan[] | undefined;
+  /** Whether it is a file of an archive. */
+  readonly inArchive: boolean;
+  /** The number that its bytes are drawn from. */
+  readonly content: number;
   readonly place: Place;
   readonly instance: string;
   /** As sent in X-File-Path. */
@@ -56,6 +63,7 @@ export const MAX_UPLOAD_BYTES = 65 * MIB;
 const SHARED_FILES = 6;
 const SHARED_IN_DIRECTORY = 4;
 const MOST_OTHERS = 3;
+const MOST_IN_ARCHIVE = 30;
 
 export class Planner {
   readonly #random: Random;
@@ -70,7 +78,11 @@ export class Planner {
   /** Numbers follow one another, those of the other destinations too. */
   next(): UploadPlan {
     const plan = this.#draw();
-    if (plan.mustFailWith !== undefined || !this.#random.chance(0.06)) return plan;
+    if (plan.mustFailWith !== undefined) return plan;
+    const { keepsOwner, manyFiles } = plan.place;
+    if (keepsOwner && manyFiles && plan.sizeBytes <= MAX_UPLOAD_BYTES && this.#random.chance(0.03))
+      return this.#drawArchive(plan);
+    if (!this.#random.chance(0.06)) return plan;
     const also: UploadPlan[] = [];
     const taken = new Set([`${plan.instance}:${plan.finalPath}`]);
     for (let left = this.#random.int(1, MOST_OTHERS); left > 0; left -= 1) {
@@ -82,6 +94,43 @@ export class Planner {
       also.push(other);
     }
     return { ...plan, also };
+  }
+
+  #drawArchive(plan: UploadPlan): UploadPlan {
+    const random = this.#random;
+    const { directory } = plan.place;
+    const files = new Map<string, UploadPlan>();
+    for (let left = random.int(0, MOST_IN_ARCHIVE); left > 0; left -= 1) {
+      this.#last += 1;
+      const number = this.#last;
+      const [name, shared] = random.weighted<[string, boolean]>([
+        [3, [`f${random.int(0, SHARED_FILES - 1)}`, true]],
+        [2, [`in/h${random.int(0, SHARED_IN_DIRECTORY - 1)}`, true]],
+        [5, [`t/${number % 40}/${number}`, false]],
+      ]);
+      const path = `${directory}/${name}`;
+      const sizeBytes = random.chance(0.1) ? random.logInt(1, MIB) : random.logInt(1, 40 * KIB);
+      const mode = random.pick([0o644, 0o600, 0o755]);
+      const file = { number, content: number, path, finalPath: path, shared, sizeBytes, mode };
+      files.set(path, {
+        ...plan,
+        ...file,
+        hostPath: undefined,
+        files: undefined,
+        inArchive: true,
+        cancel: false,
+      });
+    }
+    const list = [...files.values()];
+    return {
+      ...plan,
+      files: list,
+      path: random.pick([directory, `${directory}/`]),
+      hostPath: undefined,
+      finalPath: directory,
+      shared: true,
+      sizeBytes: archiveBytes(list),
+    };
   }
 
   #drawOther(plan: UploadPlan): UploadPlan {
@@ -117,6 +166,9 @@ export class Planner {
       number,
       owner: number,
       also: [],
+      files: undefined,
+      inArchive: false,
+      content: number,
       place,
       instance: place.instance,
       sizeBytes,

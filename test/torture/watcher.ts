@@ -32,6 +32,8 @@ export class Watcher {
   looks = 0;
   /** Files that were taken away by power cuts. */
   lost = 0;
+  /** When power was cut. */
+  readonly cutsAtMs: number[] = [];
 
   constructor(options: WatcherOptions) {
     this.#options = options;
@@ -47,6 +49,7 @@ export class Watcher {
 
   /** As a power cut would: removes files that were put into place since a time, and waits for them again. */
   loseSince(sinceMs: number): void {
+    this.cutsAtMs.push(Date.now());
     for (const { entry, file, ctimeMs } of this.#fresh) {
       if (ctimeMs < sinceMs) continue;
       rmSync(file, { force: true });
@@ -99,7 +102,7 @@ export class Watcher {
       );
       return number;
     }
-    const at = await this.#options.content.firstDifference(fd, entry.plan.owner, entry.plan.sizeBytes);
+    const at = await this.#options.content.firstDifference(fd, entry.plan.content, entry.plan.sizeBytes);
     if (at !== undefined) {
       breaches.add(
         `${place.project}/${place.instance}:${path} differs from upload ${entry.plan.number} from byte ${at} on`,
@@ -130,7 +133,7 @@ export class Watcher {
   async #numberByBytes(fd: number, { size }: Stats, place: Place, path: string): Promise<number | undefined> {
     for (const { plan } of this.#options.ledger.entries().reverse()) {
       if (plan.place !== place || plan.finalPath !== path || plan.sizeBytes !== size) continue;
-      const at = await this.#options.content.firstDifference(fd, plan.owner, size);
+      const at = await this.#options.content.firstDifference(fd, plan.content, size);
       if (at === undefined) return plan.number;
     }
     return undefined;
