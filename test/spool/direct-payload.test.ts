@@ -2,34 +2,16 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import fs, { readFileSync } from 'node:fs';
-import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import fc from 'fast-check';
 import { BLOCK_BYTES } from '../../src/base/aligned-blocks.ts';
 import { DIRECT_LEAST_BYTES } from '../../src/base/direct-io.ts';
 import type { LentBytes } from '../../src/spool/payload-blocks.ts';
 import { createGrowingPayload, openPayloadFile } from '../../src/spool/payload-source.ts';
 import { PayloadWriter } from '../../src/spool/payload-writer.ts';
+import { replaceWritev, systemError, writeAll } from './replaced-disk.ts';
 import { makeDirectory } from './spool-builder.ts';
-
-type Callback = (error: Error | null, written: number) => void;
-type Writev = (fd: number, buffers: readonly Buffer[], position: number, callback: Callback) => void;
-
-/** Puts a disk between writer and disk. */
-function replaceWritev(t: TestContext, make: (real: Writev) => Writev): void {
-  const real = fs.writev as unknown as Writev;
-  const replace = (writev: Writev): void => {
-    Object.assign(fs, { writev });
-    syncBuiltinESMExports();
-  };
-  replace(make(real));
-  t.after(() => replace(real));
-}
-
-function failure(code: string): Error {
-  return Object.assign(new Error(`${code}: it does not work`), { code });
-}
 
 /** Whether what was opened under this number goes past the page cache; proc(5), octal flags. */
 function isDirect(fd: number): boolean {
@@ -39,14 +21,6 @@ function isDirect(fd: number): boolean {
 
 const open = (path: string, makeRoom?: () => Promise<boolean>): Promise<PayloadWriter> =>
   PayloadWriter.open(path, makeRoom, DIRECT_LEAST_BYTES);
-
-async function writeAll(writer: PayloadWriter, chunks: readonly Buffer[]): Promise<void> {
-  for (const chunk of chunks) {
-    await new Promise<void>((resolve) => {
-      if (writer.write(chunk, resolve)) resolve();
-    });
-  }
-}
 
 test('PayloadWriter keeps every byte of a large file, whatever the chunks', async (t) => {
   const directory = await makeDirectory(t);
@@ -95,7 +69,7 @@ test('PayloadWriter goes through the page cache where the file system asks for m
   replaceWritev(t, (real) => (fd, buffers, position, callback) => {
     if (!isDirect(fd)) return real(fd, buffers, position, callback);
     refused += 1;
-    setImmediate(() => callback(failure('EINVAL'), 0));
+    setImmediate(() => callback(systemError('EINVAL'), 0));
   });
   const writer = await open(join(directory, 'p'));
   const bytes = randomBytes(20 << 20);
@@ -131,7 +105,7 @@ test('PayloadWriter of a large file says disk_low on a full disk, and writes on 
   const directory = await makeDirectory(t);
   let isFull = true;
   replaceWritev(t, (real) => (fd, buffers, position, callback) => {
-    if (isFull) setImmediate(() => callback(failure('ENOSPC'), 0));
+    if (isFull) setImmediate(() => callback(systemError('ENOSPC'), 0));
     else real(fd, buffers, position, callback);
   });
   const refused = await open(join(directory, 'p1'));

@@ -3,39 +3,11 @@ import { randomBytes } from 'node:crypto';
 import fs, { existsSync, readFileSync } from 'node:fs';
 import { syncBuiltinESMExports } from 'node:module';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
+import { test } from 'node:test';
 import fc from 'fast-check';
 import { PayloadWriter } from '../../src/spool/payload-writer.ts';
+import { replaceWritev, systemError, writeAll } from './replaced-disk.ts';
 import { makeDirectory } from './spool-builder.ts';
-
-type Writev = (
-  fd: number,
-  buffers: readonly Buffer[],
-  position: number,
-  callback: (error: Error | null, written: number) => void,
-) => void;
-
-/** Puts a disk between writer and disk that may write less, or nothing. */
-function replaceWritev(t: TestContext, make: (real: Writev) => Writev): void {
-  const real = fs.writev as unknown as Writev;
-  const replace = (writev: Writev): void => {
-    Object.assign(fs, { writev });
-    syncBuiltinESMExports();
-  };
-  replace(make(real));
-  t.after(() => replace(real));
-}
-
-const full = (): Error => Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' });
-
-/** Writes as a request does: stops when told to, goes on when called. */
-async function writeAll(writer: PayloadWriter, chunks: readonly Buffer[]): Promise<void> {
-  for (const chunk of chunks) {
-    await new Promise<void>((resolve) => {
-      if (writer.write(chunk, resolve)) resolve();
-    });
-  }
-}
 
 test('PayloadWriter keeps every byte in order, whatever the chunks', async (t) => {
   const directory = await makeDirectory(t);
@@ -80,7 +52,10 @@ test('PayloadWriter gets over short writes', async (t) => {
 
 test('PayloadWriter.finish() says disk_low on a full disk, and drops what still comes', async (t) => {
   const directory = await makeDirectory(t);
-  replaceWritev(t, () => (_fd, _buffers, _position, callback) => setImmediate(() => callback(full(), 0)));
+  replaceWritev(
+    t,
+    () => (_fd, _buffers, _position, callback) => setImmediate(() => callback(systemError('ENOSPC'), 0)),
+  );
   const writer = await PayloadWriter.open(join(directory, 'p'));
   await writeAll(
     writer,
@@ -98,7 +73,7 @@ test('PayloadWriter writes on where room was made', async (t) => {
   let isFull = false;
   let asked = 0;
   replaceWritev(t, (real) => (fd, buffers, position, callback) => {
-    if (isFull) setImmediate(() => callback(full(), 0));
+    if (isFull) setImmediate(() => callback(systemError('ENOSPC'), 0));
     else real(fd, buffers, position, callback);
   });
   const writer = await PayloadWriter.open(join(directory, 'p'), async () => {
@@ -122,7 +97,7 @@ test('PayloadWriter gives up when room is promised but not there', async (t) => 
   let tries = 0;
   replaceWritev(t, () => (_fd, _buffers, _position, callback) => {
     tries += 1;
-    setImmediate(() => callback(full(), 0));
+    setImmediate(() => callback(systemError('ENOSPC'), 0));
   });
   const writer = await PayloadWriter.open(join(directory, 'p'), () => Promise.resolve(true));
   await writeAll(writer, [randomBytes(10)]);
