@@ -18,9 +18,16 @@ declare const WebAssembly: {
 /** Free blocks by arena, the oldest arena first: the youngest ones run empty when less is needed. */
 const arenas = new Map<ArrayBufferLike, Buffer[]>();
 let freeBlocks = 0;
+let takenBlocks = 0;
+
+/** Blocks that are somebody's now. */
+export function countTakenBlocks(): number {
+  return takenBlocks;
+}
 
 /** A block with whatever is in it. */
 export function takeBlock(): Buffer {
+  takenBlocks += 1;
   for (const free of arenas.values()) {
     const block = free.pop();
     if (block === undefined) continue;
@@ -40,7 +47,8 @@ export function takeBlock(): Buffer {
 /** Only for a block that nobody writes to or reads from any more; once. */
 export function giveBlock(block: Buffer): void {
   const free = arenas.get(block.buffer);
-  if (free === undefined) return;
+  if (free === undefined) throw new Error('Cannot give back what is no block, or was given back before');
+  takenBlocks -= 1;
   free.push(block);
   freeBlocks += 1;
   if (free.length < ARENA_BLOCKS || freeBlocks - ARENA_BLOCKS < KEPT_BLOCKS) return;

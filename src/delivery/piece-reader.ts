@@ -17,23 +17,26 @@ export class PieceReader {
     this.#payload = payload;
   }
 
-  /** The next piece; an empty one at the end of the payload. To be asked again once it is there. */
-  next(): Promise<Piece> {
+  /**
+   * The next piece, as `wait` waits for it; an empty one at the end of the payload. Whoever gets it releases it; one that
+   * `wait` did not wait for to the end is released here. To be asked again once it is there.
+   */
+  async next(wait: (piece: Promise<Piece>) => Promise<Piece> = (piece) => piece): Promise<Piece> {
     this.#read();
     const next = this.#ready.shift() ?? Promise.resolve({ data: Buffer.alloc(0), release: () => {} });
     this.#read();
-    return next;
+    try {
+      return await wait(next);
+    } catch (error) {
+      releaseLater(next);
+      throw error;
+    }
   }
 
   /** Releases what was read ahead. */
   close(): void {
     this.#ended = true;
-    for (const piece of this.#ready.splice(0)) {
-      piece.then(
-        ({ release }) => release(),
-        () => {},
-      );
-    }
+    for (const piece of this.#ready.splice(0)) releaseLater(piece);
   }
 
   #read(): void {
@@ -53,6 +56,13 @@ export class PieceReader {
       },
     );
   }
+}
+
+function releaseLater(piece: Promise<Piece>): void {
+  piece.then(
+    ({ release }) => release(),
+    () => {},
+  );
 }
 
 async function readPiece(payload: PayloadSource, offset: number): Promise<Piece> {

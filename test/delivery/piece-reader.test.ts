@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { BLOCK_BYTES } from '../../src/base/aligned-blocks.ts';
 import type { PayloadSource } from '../../src/delivery/payload-source.ts';
 import { PieceReader } from '../../src/delivery/piece-reader.ts';
-import { createReadSource, patternBytes } from './delivery-builder.ts';
+import { createGate, createReadSource, patternBytes, until } from './delivery-builder.ts';
 
 async function readAll(reader: PieceReader): Promise<Buffer> {
   const pieces: Buffer[] = [];
@@ -61,6 +61,31 @@ test('PieceReader takes what is in memory before it reads, and releases all that
   cut.close();
   await new Promise((resolve) => setImmediate(resolve));
   assert.equal(released, lent);
+});
+
+test('PieceReader releases a piece for which nobody waited to the end', async () => {
+  let isReleased = false;
+  const gate = createGate<void>();
+  const source = createReadSource(patternBytes(10), {
+    lend: async () => {
+      await gate.promise;
+      return {
+        data: patternBytes(10),
+        release: () => {
+          isReleased = true;
+        },
+      };
+    },
+  });
+  const reader = new PieceReader(source);
+  await assert.rejects(
+    reader.next((piece) => Promise.race([piece, Promise.reject(new Error('the instance is gone'))])),
+    /is gone/,
+  );
+  reader.close();
+  assert.equal(isReleased, false);
+  gate.open();
+  await until('it is released', () => isReleased);
 });
 
 test('PieceReader.next() rejects with payload_lost when the payload cannot be read', async () => {

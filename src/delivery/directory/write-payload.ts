@@ -24,21 +24,22 @@ export async function writePayload(
   const isLarge = (payload.expectedBytes ?? 0) >= DIRECT_LEAST_BYTES;
   const large = isLarge ? await openLargeInTime(file, deadline) : undefined;
   const pieces = new PieceReader(payload);
+  let release: (() => void) | undefined;
   try {
     for (let offset = 0; ; ) {
-      const { data, release } = await deadline.wait('read', () => pieces.next());
-      const at = offset;
-      offset += data.length;
-      // Released only after the write: one that hangs goes on using the memory.
-      if (data.length > 0)
-        await deadline.run('write', () => writePiece(file, large, data, at).finally(release));
-      else {
-        release();
-        return offset;
-      }
+      const piece = await pieces.next((next) => deadline.wait('read', () => next));
+      release = piece.release;
+      if (piece.data.length === 0) return offset;
+      await deadline.run('write', () => {
+        release = undefined;
+        // Only after the write: one that hangs goes on using the memory.
+        return writePiece(file, large, piece.data, offset).finally(piece.release);
+      });
+      offset += piece.data.length;
       onProgress(offset);
     }
   } finally {
+    release?.();
     pieces.close();
     // It waits for a write that still hangs. What went wrong with the file the other handle tells, which is synced.
     large?.direct?.close().catch(() => {});

@@ -57,7 +57,7 @@ async function sendPieces(
   deadline.counting = false;
   try {
     for (let offset = 0; ; ) {
-      const { data, release } = await window.during(pieces.next());
+      const { data, release } = await pieces.next((piece) => window.during(piece));
       if (data.length === 0) {
         release();
         return offset;

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import * as fs from 'node:fs';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { countTakenBlocks } from '../../../src/base/aligned-blocks.ts';
 import type { FakeFaults } from '../../support/fake-incus.ts';
 import { assertFailed, temporariesBelow } from '../contract-world.ts';
 import { createGate, createReadSource, patternBytes, until } from '../delivery-builder.ts';
@@ -14,7 +15,11 @@ let world: FakeWorld;
 beforeEach(async () => {
   world = await openFakeWorld();
 });
-afterEach(() => world.close());
+afterEach(async () => {
+  await world.close();
+  // Whatever went wrong, no memory of a payload stays behind.
+  await until('every block is given back', () => countTakenBlocks() === 0);
+});
 
 const deliverWith = (faults: FakeFaults, bytes?: Buffer, inline?: boolean) =>
   deliverWithFaults(world, faults, bytes, inline);
