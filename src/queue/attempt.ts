@@ -126,7 +126,9 @@ async function removeLeftovers(
     const answer = gone === STOPPED ? gone : await unlessStopped(signal, target.probe(timeoutMs));
     if (answer === STOPPED) return transient('cancelled', ERRORS.cancelled.sentence, 'job');
     if (!answer.reachable) return transient('target_unreachable', answer.reason, 'target');
-    return transient('instance_unavailable', ERRORS.instance_unavailable.sentence, 'instance');
+    const what = `${instance}:${path}, which an earlier attempt left, cannot be removed`;
+    const advice = 'see whether the instance runs and its file system can be written to';
+    return transient('instance_unavailable', `${what}; ${advice}`, 'instance');
   }
   return undefined;
 }

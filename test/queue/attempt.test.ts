@@ -66,6 +66,10 @@ test('attemptDelivery() does not begin while something of an earlier attempt can
   assert.ok(outcome.kind === 'transient');
   assert.equal(outcome.scope, 'instance');
   assert.equal(outcome.error.code, 'instance_unavailable');
+  assert.match(
+    outcome.error.message,
+    /^c1:\/srv\/old, which an earlier attempt left, cannot be removed; see /,
+  );
   assert.deepEqual(removed, []);
   target.reachability = { reachable: false, reason: 'there is no socket' };
   const away = await attemptDelivery(record, context);

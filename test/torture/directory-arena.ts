@@ -94,7 +94,8 @@ function makeReadOnly({ path }: Disk): Fault {
   };
   return {
     name: 'instance read-only',
-    codes: ['permission_denied'],
+    // The second one when a killed daemon left something there: it cannot be removed now, and stands in the way.
+    codes: ['permission_denied', 'instance_unavailable'],
     longestMs: 1000,
     begin: async () => {
       try {
