@@ -216,9 +216,10 @@ export class FinalChecks {
         }
         const from = highest;
         if (from !== undefined && known.job.id < from.job.id) {
-          // After a power cut files are delivered again in their order, also what an unfinished archive had replaced already.
+          // After a power cut files are delivered again in their order. An archive's are all of them, so that for a moment one
+          // may stand there again that a later job had replaced without living to say so; and the other way round.
           const isCut = cutsAtMs.some((cutMs) => cutMs >= from.atMs - LOOK_SLACK_MS && cutMs <= atMs);
-          if (from.entry.plan.inArchive && isCut) continue;
+          if (isCut && (from.entry.plan.inArchive || known.entry.plan.inArchive)) continue;
           this.#breaches.add(`${file} went back from ${describe(from)} to ${describe(known)}`);
         } else highest = { ...known, atMs };
         this.#checkVisible(file, known, atMs);
