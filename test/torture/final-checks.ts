@@ -24,7 +24,7 @@ const UNSURE = new Set(['connection_lost', 'timed_out', 'target_unreachable', 'c
 /** Between a rename and the commit that says so a daemon may die; that commit waits for room on a full disk. */
 const COMMIT_MS = 8000;
 
-/** After a cancel was answered, whoever looks at files may see them that much later. */
+/** After a cancel was answered, or a process has ended, files may be put into place that much later. */
 const LOOK_SLACK_MS = 3000;
 
 export class FinalChecks {
@@ -205,7 +205,7 @@ export class FinalChecks {
   #checkSightings(cutsAtMs: readonly number[]): void {
     for (const [file, sightings] of this.#ledger.sightings()) {
       let highest: (Known & { readonly atMs: number }) | undefined;
-      for (const { number, atMs } of sightings) {
+      for (const { number, atMs, sinceMs } of sightings) {
         const known = this.#known.get(number);
         if (known === undefined) {
           const entry = this.#ledger.find(number);
@@ -222,7 +222,7 @@ export class FinalChecks {
           if (isCut && (from.entry.plan.inArchive || known.entry.plan.inArchive)) continue;
           this.#breaches.add(`${file} went back from ${describe(from)} to ${describe(known)}`);
         } else highest = { ...known, atMs };
-        this.#checkVisible(file, known, atMs);
+        this.#checkVisible(file, known, sinceMs);
       }
     }
   }
@@ -237,19 +237,19 @@ export class FinalChecks {
     if ((job.history ?? []).some(({ error }) => error === null || UNSURE.has(error.code))) return true;
     const sightings = this.#ledger.sightings().get(hostPath(entry.plan.place, entry.plan.finalPath)) ?? [];
     return sightings.some(
-      ({ number, atMs }) =>
+      ({ number, sinceMs }) =>
         number === entry.plan.number &&
-        this.#endedAtMs.some((endMs) => endMs > atMs - LOOK_SLACK_MS && endMs < atMs + COMMIT_MS),
+        this.#endedAtMs.some((endMs) => endMs > sinceMs - LOOK_SLACK_MS && endMs < sinceMs + COMMIT_MS),
     );
   }
 
-  #checkVisible(file: string, known: Known, atMs: number): void {
+  #checkVisible(file: string, known: Known, sinceMs: number): void {
     const { job, entry } = known;
     if (job.state === 'failed' && !this.#isUnsure(known)) {
       this.#breaches.add(`${file} showed ${describe(known)}: ${job.error?.code}`);
     }
     const cancelledAtMs = entry.cancelledAtMs ?? Number.POSITIVE_INFINITY;
-    if (job.state === 'cancelled' && atMs > cancelledAtMs + LOOK_SLACK_MS) {
+    if (job.state === 'cancelled' && sinceMs > cancelledAtMs + LOOK_SLACK_MS) {
       this.#breaches.add(`${file} showed ${describe(known)} after its cancel was answered`);
     }
   }

@@ -27,7 +27,12 @@ export type Entry = {
   cancelAsked: boolean;
 };
 
-export type Sighting = { readonly number: number; readonly atMs: number };
+export type Sighting = {
+  readonly number: number;
+  readonly atMs: number;
+  /** When it was put there: a busy machine may look late. */
+  readonly sinceMs: number;
+};
 
 export class Ledger {
   readonly #entries = new Map<number, Entry>();
@@ -117,9 +122,9 @@ export class Ledger {
   }
 
   /** A file was seen whole under its final name on this machine. */
-  saw(hostPath: string, number: number): void {
+  saw(hostPath: string, number: number, sinceMs: number): void {
     const before = this.#sightings.get(hostPath);
-    const sighting = { number, atMs: Date.now() };
+    const sighting = { number, atMs: Date.now(), sinceMs };
     if (before === undefined) this.#sightings.set(hostPath, [sighting]);
     else if (before.at(-1)?.number === number) this.redeliveries += 1;
     else before.push(sighting);

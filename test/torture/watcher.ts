@@ -111,7 +111,7 @@ export class Watcher {
     }
     this.#seen.set(file, mark);
     if (!entry.plan.shared) this.#fresh.push({ entry, file, ctimeMs: stat.ctimeMs });
-    ledger.saw(file, entry.plan.number);
+    ledger.saw(file, entry.plan.number, stat.ctimeMs);
     return number;
   }
 
