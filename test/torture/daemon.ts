@@ -2,7 +2,7 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
 import { closeSync, existsSync, openSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { pathToFileURL } from 'node:url';
 import { DaemonApi } from './daemon-api.ts';
@@ -114,8 +114,15 @@ export class Daemon {
   /** In a mount namespace of its own the daemon sees our boot id; every step is an exec, so the pid stays. */
   #ownBootId(): string[] {
     if (this.#bootFile === undefined) return [];
-    const script = 'mount --bind "$0" /proc/sys/kernel/random/boot_id && exec "$@"';
-    return ['unshare', '--mount', 'sh', '-c', script, this.#bootFile];
+    // A disk that is read-only right now would stay so for the daemon's whole life: the mark is on the mount as well, of
+    // which the namespace has a copy. Without it the copy goes by the file system itself.
+    const script = `
+      mount --bind "$0" /proc/sys/kernel/random/boot_id || exit
+      awk -v below="$1/" 'index($5, below) == 1 { print $5 }' /proc/self/mountinfo |
+        while read -r point; do mount -o remount,bind,rw "$point" 2>/dev/null; done
+      shift
+      exec "$@"`;
+    return ['unshare', '--mount', 'sh', '-c', script, this.#bootFile, dirname(this.#bootFile)];
   }
 
   #crashEnvironment(crash: Crash | undefined): Record<string, string> {

@@ -56,6 +56,7 @@ export async function runLoad(parts: LoadParts): Promise<LivesCount> {
     random: random.fork('lives'),
     killsPerMinute: options.killsPerMinute,
     onPowerCut: () => {
+      watcher.cutsAtMs.push(Date.now());
       // Delivered payloads give way on a full disk, and then there is nothing to deliver again.
       if (!faults.isRecent(STATE_FULL)) watcher.loseSince(Date.now() - parts.lingerMs * 0.9);
     },

@@ -49,7 +49,6 @@ export class Watcher {
 
   /** As a power cut would: removes files that were put into place since a time, and waits for them again. */
   loseSince(sinceMs: number): void {
-    this.cutsAtMs.push(Date.now());
     for (const { entry, file, ctimeMs } of this.#fresh) {
       if (ctimeMs < sinceMs) continue;
       rmSync(file, { force: true });
