@@ -65,7 +65,7 @@ export class PayloadKeeper {
     const { sequence, payloadFile, size, batch } = record;
     if (payloadFile !== 0) {
       const path = join(this.#directory, payloadName(payloadFile));
-      return openPayloadFile(path, { sequence, size, isShared: record.batch !== null });
+      return openPayloadFile(path, { sequence, size, isShared: batch !== null });
     }
     const bytes = batch === null ? this.#journal.payloads.get(sequence) : this.shared.read(batch);
     if (bytes === undefined || bytes.length !== size) {
