@@ -32,6 +32,12 @@ const ROWS: readonly Row[] = [
   pushTree,
 ];
 
+/**
+ * It runs before the others: on an ext4 without a journal the making of a file looks at every inode that was freed in the
+ * five minutes before (recently_deleted), and the other rows free thousands.
+ */
+const FIRST = deliverSmall;
+
 const TMPFS_MAGIC = 0x01021994;
 const USAGE_STATUS = 64;
 const INTERRUPTED_STATUS = 130;
@@ -69,7 +75,8 @@ async function main(args: readonly string[]): Promise<number> {
       return sandbox;
     };
     bench = createBench(dir, options, tools, incus);
-    for (const row of rows) outcomes.push(await runRow(bench, row));
+    const order = rows.toSorted((a, b) => Number(b === FIRST) - Number(a === FIRST));
+    for (const row of order) outcomes.push(await runRow(bench, row));
   } catch (error) {
     if (!(error instanceof InterruptedError) || bench === undefined || outcomes.length === 0) throw error;
     // What was measured in full is still shown.
@@ -78,6 +85,8 @@ async function main(args: readonly string[]): Promise<number> {
     await (await sandbox?.catch(() => undefined))?.stop();
     await rm(dir, { recursive: true, force: true });
   }
+  const place = ({ name }: Outcome): number => rows.findIndex((row) => row.name === name);
+  outcomes.sort((a, b) => place(a) - place(b));
   await report({ outcomes, options, args, startedAt, notes: bench.tools.notes });
   if (interrupted) return INTERRUPTED_STATUS;
   return outcomes.some(({ error }) => error !== null) ? 1 : 0;
