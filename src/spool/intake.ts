@@ -91,7 +91,7 @@ export class Intake {
         if (draft.idempotencyKey !== null)
           void journal.keys.put(draft.idempotencyKey, encodeNumbers(sequence));
       },
-      { bytes: inline?.length ?? 0 },
+      { client: true, bytes: inline?.length ?? 0 },
     );
     trace('after-commit', sequence);
     recent.set(record);

@@ -23,6 +23,7 @@ import { type Database, open, type RootDatabase } from 'lmdb';
 import { CodedError, messageOf } from '../errors.ts';
 import type { Ballast } from './ballast.ts';
 import { JournalRoom } from './journal-room.ts';
+import { nextTurn, ReturningClients } from './returning-clients.ts';
 import { syncPath } from './sync-path.ts';
 
 export type Table = Database<Buffer, number>;
@@ -32,6 +33,7 @@ type Waiting = {
   readonly must: boolean;
   readonly bytes: number;
   readonly lazy: boolean;
+  readonly client: boolean;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 };
@@ -69,6 +71,7 @@ export class Journal {
   readonly #onBroken: (error: Error) => void;
   #waiting: Waiting[] = [];
   #committing: Promise<void> | undefined;
+  readonly #returning = new ReturningClients();
   #closed = false;
   /** Ends the wait for others to join. */
   #hurry: (() => void) | undefined;
@@ -109,13 +112,17 @@ export class Journal {
    * removes and must not throw: lmdb would keep what it had put. Buffers must not be changed before the promise
    * settles, since lmdb reads them in its own thread. On a full disk it rejects with `disk_low`; a write that `must`
    * succeed is tried again instead, with the ballast thrown off, until it does. A `lazy` one, for which nobody waits
-   * urgently, lets others join for some milliseconds before a commit is made for it alone.
+   * urgently, lets others join for some milliseconds before a commit is made for it alone. What a `client` waits for
+   * may be followed by the next file of the same client.
    */
-  write(fill: () => void, { must = false, lazy = false, bytes = 0 }: WriteOptions = {}): Promise<void> {
+  write(
+    fill: () => void,
+    { must = false, lazy = false, client = false, bytes = 0 }: WriteOptions = {},
+  ): Promise<void> {
     if (this.#closed) return Promise.reject(new Error('The journal is closed'));
     if (this.#broken !== undefined) return Promise.reject(this.#broken);
     return new Promise<void>((resolve, reject) => {
-      this.#waiting.push({ fill, must, lazy, bytes, resolve, reject });
+      this.#waiting.push({ fill, must, lazy, client, bytes, resolve, reject });
       if (!lazy) this.#hurry?.();
       this.#committing ??= this.#commitAll();
     });
@@ -136,10 +143,13 @@ export class Journal {
       await this.#gather();
       const group = await this.#takeFitting();
       if (group.length === 0) continue;
+      const startedAtMs = performance.now();
       try {
         await this.#env.batch(() => {
           for (const one of group) one.fill();
         });
+        const tookMs = performance.now() - startedAtMs;
+        this.#returning.answered(countClients(group), countClients(this.#waiting), tookMs);
         for (const one of group) one.resolve();
         this.#ballast.restore(Date.now());
       } catch (error) {
@@ -152,7 +162,8 @@ export class Journal {
   /** Waits for what should still join the next commit. */
   async #gather(): Promise<void> {
     // Whatever the event loop has at hand.
-    await new Promise<void>((resolve) => setImmediate(resolve));
+    await nextTurn();
+    await this.#returning.wait(() => (this.#closed ? Number.POSITIVE_INFINITY : countClients(this.#waiting)));
     if (this.#closed || !this.#waiting.every((one) => one.lazy)) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, LAZY_MS);
@@ -215,6 +226,7 @@ export class Journal {
 export type WriteOptions = {
   readonly must?: boolean;
   readonly lazy?: boolean;
+  readonly client?: boolean;
   /** What it writes at most, where that is more than a record and its entries. */
   readonly bytes?: number;
 };
@@ -229,6 +241,10 @@ export type JournalOptions = {
 function refuse(writes: readonly Waiting[], cause?: Error): void {
   const message = 'The disk of the daemon is full; make room there, then try again';
   for (const one of writes) one.reject(new CodedError('disk_low', message, { cause, retryAfterSeconds: 30 }));
+}
+
+function countClients(writes: readonly Waiting[]): number {
+  return writes.reduce((count, one) => count + Number(one.client), 0);
 }
 
 function costOf(writes: readonly Waiting[]): number {

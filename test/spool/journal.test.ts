@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { Ballast } from '../../src/spool/ballast.ts';
 import { Journal } from '../../src/spool/journal.ts';
 import { decodeNumber, encodeNumbers } from '../../src/spool/number-codec.ts';
+import { nextTurn } from '../../src/spool/returning-clients.ts';
 import { releaseAfter } from '../support/release-after.ts';
 import { makeDirectory } from './spool-builder.ts';
 
@@ -33,6 +34,26 @@ test('Journal.write() commits in the order of calls, the later over the earlier'
   await Promise.all(writes);
   assert.equal(decodeNumber(journal.paths.get(1) as Buffer), 499);
   assert.equal([...journal.keys.getKeys({})].length, 500);
+});
+
+test('Journal.write() commits the next files of clients together that come back when answered', async (t) => {
+  const journal = await openJournal(t, await makeDirectory(t));
+  const rounds = 30;
+  const clients = 6;
+  // Large enough for a commit to take a while.
+  const payload = Buffer.alloc(128 << 10);
+  const commits = new Set<number>();
+  const client = async (number: number): Promise<void> => {
+    for (let round = 0; round < rounds; round += 1) {
+      const key = number * rounds + round + 1;
+      await journal.write(() => void journal.payloads.put(key, payload), { client: true });
+      commits.add((journal.jobs.getStats() as { lastTxnId: number }).lastTxnId);
+      // As long as an answer is on its way, and the next request: not as long for all.
+      for (let turn = 0; turn <= number; turn += 1) await nextTurn();
+    }
+  };
+  await Promise.all(Array.from({ length: clients }, (_, number) => client(number)));
+  assert.ok(commits.size < 1.5 * rounds, `${commits.size} commits for ${rounds} rounds`);
 });
 
 test('Journal.write() shows nothing before its promise resolves, and all after', async (t) => {
