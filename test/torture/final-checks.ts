@@ -217,9 +217,11 @@ export class FinalChecks {
         const from = highest;
         if (from !== undefined && known.job.id < from.job.id) {
           // After a power cut files are delivered again in their order. An archive's are all of them, so that for a moment one
-          // may stand there again that a later job had replaced without living to say so; and the other way round.
+          // may stand there again that a later job had replaced without living to say so; and the other way round. A job that
+          // did not live to say what it put there, and then failed, is none of those delivered: the last of them comes back.
           const isCut = cutsAtMs.some((cutMs) => cutMs >= from.atMs - LOOK_SLACK_MS && cutMs <= atMs);
-          if (isCut && (from.entry.plan.inArchive || known.entry.plan.inArchive)) continue;
+          const isUnsaid = from.job.state === 'failed' && this.#isUnsure(from);
+          if (isCut && (isUnsaid || from.entry.plan.inArchive || known.entry.plan.inArchive)) continue;
           this.#breaches.add(`${file} went back from ${describe(from)} to ${describe(known)}`);
         } else highest = { ...known, atMs };
         this.#checkVisible(file, known, sinceMs);
