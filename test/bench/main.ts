@@ -34,7 +34,7 @@ const ROWS: readonly Row[] = [
 
 /**
  * It runs before the others: on an ext4 without a journal the making of a file looks at every inode that was freed in the
- * five minutes before (recently_deleted), and the other rows free thousands.
+ * minutes before (recently_deleted), and the other rows free thousands.
  */
 const FIRST = deliverSmall;
 
