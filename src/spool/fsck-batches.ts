@@ -19,7 +19,7 @@ export function* checkMember(context: FsckContext, record: JobRecord): Iterable<
       job,
       message: `The job is missing from those that need the payload of batch ${encodeBatchId(batch)}`,
       remedy: 'entry written anew',
-      fill: () => void journal.batches.put([batch, sequence], Buffer.alloc(0)),
+      fill: () => journal.batches.put([batch, sequence], Buffer.alloc(0)),
     };
   }
   // A small payload stands in the entry itself: that it is missing is found where payloads are looked at.
@@ -33,7 +33,7 @@ export function* checkMember(context: FsckContext, record: JobRecord): Iterable<
     job,
     message: `The entry of batch ${encodeBatchId(batch)} does not tell its payload file`,
     remedy: 'entry written anew',
-    fill: () => void journal.batches.put([batch, 0], expected),
+    fill: () => journal.batches.put([batch, 0], expected),
   };
 }
 
@@ -51,7 +51,7 @@ export function* checkBatches(context: FsckContext): Iterable<Finding> {
       job: encodeJobId(sequence),
       message: `The table of batches has an entry for the job, which does not need the payload of ${encodeBatchId(batch)}`,
       remedy: 'entry removed',
-      fill: () => void journal.batches.remove([batch, sequence]),
+      fill: () => journal.batches.remove([batch, sequence]),
     };
   }
   for (const [batch, sequence] of journal.batches.getKeys({})) {
@@ -67,7 +67,7 @@ export function* checkBatches(context: FsckContext): Iterable<Finding> {
       ...(inline
         ? { putAside: () => lost.keep(`${id}.payload`, Buffer.from(head.subarray(HEAD_BYTES))) }
         : {}),
-      fill: () => void journal.batches.remove([batch, 0]),
+      fill: () => journal.batches.remove([batch, 0]),
     };
   }
 }

@@ -64,7 +64,7 @@ export async function* checkOrphans(context: FsckContext, seen: () => void): Asy
         const bytes = journal.payloads.get(sequence);
         if (bytes !== undefined) await lost.keep(`${id}.payload`, Buffer.from(bytes));
       },
-      fill: () => void journal.payloads.remove(sequence),
+      fill: () => journal.payloads.remove(sequence),
     };
   }
 }
@@ -146,16 +146,16 @@ async function setAside(context: FsckContext, record: JobRecord): Promise<void> 
 function dropLinger(context: FsckContext, record: JobRecord): void {
   const { journal } = context;
   const { sequence, payloadFile } = record;
-  for (const key of journal.linger.getKeys({})) if (key[1] === sequence) void journal.linger.remove(key);
-  if (payloadFile === 0) void journal.payloads.remove(sequence);
+  for (const key of journal.linger.getKeys({})) if (key[1] === sequence) journal.linger.remove(key);
+  if (payloadFile === 0) journal.payloads.remove(sequence);
   forgetShared(context, record);
 }
 
 /** What is wrong with a payload is so for every job of the batch that needs it, so its entry goes too. */
 function forgetShared({ journal }: FsckContext, { batch, sequence }: JobRecord): void {
   if (batch === null) return;
-  void journal.batches.remove([batch, sequence]);
-  void journal.batches.remove([batch, 0]);
+  journal.batches.remove([batch, sequence]);
+  journal.batches.remove([batch, 0]);
 }
 
 function failJob(context: FsckContext, record: JobRecord, message: string): () => void {
@@ -172,7 +172,7 @@ function failJob(context: FsckContext, record: JobRecord, message: string): () =
   });
   return () => {
     putJob();
-    void journal.payloads.remove(record.sequence);
+    journal.payloads.remove(record.sequence);
     forgetShared(context, record);
   };
 }

@@ -59,11 +59,11 @@ function unreadable(
       if (file !== 0) await lost.move(join(directory, payloadName(file)), `${id}.payload`);
     },
     fill: () => {
-      void journal.jobs.remove(sequence);
-      void journal.live.remove(sequence);
-      void journal.payloads.remove(sequence);
-      if (batch !== undefined) void journal.batches.remove([batch, sequence]);
-      for (const state of FINISHED_STATES) void journal[state].remove(sequence);
+      journal.jobs.remove(sequence);
+      journal.live.remove(sequence);
+      journal.payloads.remove(sequence);
+      if (batch !== undefined) journal.batches.remove([batch, sequence]);
+      for (const state of FINISHED_STATES) journal[state].remove(sequence);
     },
   };
 }
@@ -92,7 +92,7 @@ function* checkTables({ journal }: FsckContext, record: JobRecord): Iterable<Fin
       job,
       message: `The ${record.state} job ${actual === undefined ? 'is missing from' : 'has a wrong entry in'} its table`,
       remedy: 'entry written anew',
-      fill: () => void table.put(sequence, expected),
+      fill: () => table.put(sequence, expected),
     };
   }
   if (state === undefined || journal.instances.doesExist([instance, project, sequence])) return;
@@ -101,7 +101,7 @@ function* checkTables({ journal }: FsckContext, record: JobRecord): Iterable<Fin
     job,
     message: `The ${state} job is missing from the index of instance ${instance}`,
     remedy: 'entry written anew',
-    fill: () => void journal.instances.put([instance, project, sequence], Buffer.alloc(0)),
+    fill: () => journal.instances.put([instance, project, sequence], Buffer.alloc(0)),
   };
 }
 
@@ -117,7 +117,7 @@ function* checkKey({ journal, read, rewritten }: FsckContext, record: JobRecord)
     job: encodeJobId(sequence),
     message: 'The Idempotency-Key of the job does not lead to it',
     remedy: 'entry written anew',
-    fill: () => void journal.keys.put(key, encodeNumbers(sequence)),
+    fill: () => journal.keys.put(key, encodeNumbers(sequence)),
   };
 }
 
@@ -134,6 +134,6 @@ function* checkPath({ journal, rewritten }: FsckContext, record: JobRecord): Ite
     job: encodeJobId(sequence),
     message: `The delivery to ${record.instance}:${record.deliveredPath} is missing from the index of paths`,
     remedy: 'entry written anew',
-    fill: () => void journal.paths.put(key, encodeNumbers(sequence)),
+    fill: () => journal.paths.put(key, encodeNumbers(sequence)),
   };
 }

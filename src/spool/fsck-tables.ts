@@ -21,13 +21,13 @@ export function* checkTables(context: FsckContext): Iterable<Finding> {
     const record = read(sequence);
     // The entries of an unreadable record go with it.
     if (record === 'unreadable' || (record !== 'missing' && !isFinished(record.state))) continue;
-    yield dangling('live_entry', 'unfinished jobs', sequence, () => void journal.live.remove(sequence));
+    yield dangling('live_entry', 'unfinished jobs', sequence, () => journal.live.remove(sequence));
   }
   for (const state of FINISHED_STATES) {
     for (const sequence of journal[state].getKeys({ start: 0 })) {
       const record = read(sequence);
       if (record === 'unreadable' || (record !== 'missing' && record.state === state)) continue;
-      yield dangling('finished_entry', `${state} jobs`, sequence, () => void journal[state].remove(sequence));
+      yield dangling('finished_entry', `${state} jobs`, sequence, () => journal[state].remove(sequence));
     }
   }
   for (const key of journal.instances.getKeys({})) {
@@ -36,24 +36,24 @@ export function* checkTables(context: FsckContext): Iterable<Finding> {
     if (isRecord(record) && isFinished(record.state)) {
       if (record.instance === instance && record.project === project) continue;
     }
-    yield dangling('instance_entry', 'instances', sequence, () => void journal.instances.remove(key));
+    yield dangling('instance_entry', 'instances', sequence, () => journal.instances.remove(key));
   }
   for (const { key, value } of journal.paths.getRange({})) {
     const sequence = decodeNumber(value);
     const record = read(sequence);
     if (rewritten.has(key) || (isRecord(record) && mayHaveWritten(record, key))) continue;
-    yield dangling('path_entry', 'paths', sequence, () => void journal.paths.remove(key));
+    yield dangling('path_entry', 'paths', sequence, () => journal.paths.remove(key));
   }
   for (const sequence of journal.trees.getKeys({ start: 0 })) {
     const record = read(sequence);
     if (record === 'unreadable' || (record !== 'missing' && record.extract !== null)) continue;
-    yield dangling('path_entry', 'trees', sequence, () => void journal.trees.remove(sequence));
+    yield dangling('path_entry', 'trees', sequence, () => journal.trees.remove(sequence));
   }
   for (const { key, value } of journal.keys.getRange({})) {
     const sequence = decodeNumber(value);
     const record = read(sequence);
     if (rewritten.has(key) || (isRecord(record) && record.idempotencyKey === key)) continue;
-    yield dangling('key_entry', 'Idempotency-Keys', sequence, () => void journal.keys.remove(key));
+    yield dangling('key_entry', 'Idempotency-Keys', sequence, () => journal.keys.remove(key));
   }
   for (const { key, value } of journal.linger.getRange({})) {
     const [, sequence] = key;
@@ -61,7 +61,7 @@ export function* checkTables(context: FsckContext): Iterable<Finding> {
     if (isRecord(record) && record.state === 'delivered') {
       if (record.payloadFile === decodeNumber(value)) continue;
     }
-    yield dangling('linger_entry', 'lingering payloads', sequence, () => void journal.linger.remove(key));
+    yield dangling('linger_entry', 'lingering payloads', sequence, () => journal.linger.remove(key));
   }
 }
 

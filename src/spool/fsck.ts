@@ -18,7 +18,6 @@ import { LostAndFound } from './lost-and-found.ts';
 import { encodeNumbers } from './number-codec.ts';
 import { takeOwnership } from './owner.ts';
 import { readLastNumber } from './recovery.ts';
-import { checkFormat } from './run-note.ts';
 
 export type FsckOptions = {
   readonly stateDir: string;
@@ -48,7 +47,6 @@ export async function checkSpool(options: FsckOptions): Promise<FsckSummary> {
   try {
     const journal = await openJournal(stateDir);
     try {
-      checkFormat(journal);
       const context = createContext(journal, stateDir, options.nowMs);
       const counts = { jobs: 0, payloadFiles: 0 };
       const findings = await collect(context, counts);
@@ -66,8 +64,13 @@ export async function checkSpool(options: FsckOptions): Promise<FsckSummary> {
 async function openJournal(stateDir: string): Promise<Journal> {
   const directory = join(stateDir, 'journal');
   try {
-    return await Journal.open(directory, { ballast: new Ballast(stateDir), onBroken: () => undefined });
+    return await Journal.open(directory, {
+      ballast: new Ballast(stateDir),
+      log: false,
+      onBroken: () => undefined,
+    });
   } catch (cause) {
+    if (cause instanceof CodedError) throw cause;
     throw new CodedError('internal', `Cannot open the journal in ${directory}: ${messageOf(cause)}`, {
       cause,
     });
@@ -133,7 +136,7 @@ async function repairAll(journal: Journal, findings: readonly Finding[]): Promis
     for (const { putAside } of batch) await putAside?.();
     await journal.write(
       () => {
-        void journal.meta.put('last', encodeNumbers(last));
+        journal.meta.put('last', encodeNumbers(last));
         for (const { fill } of batch) fill?.();
       },
       { bytes: batch.length * FINDING_BYTES },

@@ -87,9 +87,8 @@ export class Intake {
     await journal.write(
       () => {
         putJob();
-        if (inline !== undefined) void journal.payloads.put(sequence, inline);
-        if (draft.idempotencyKey !== null)
-          void journal.keys.put(draft.idempotencyKey, encodeNumbers(sequence));
+        if (inline !== undefined) journal.payloads.put(sequence, inline);
+        if (draft.idempotencyKey !== null) journal.keys.put(draft.idempotencyKey, encodeNumbers(sequence));
       },
       { client: true, bytes: inline?.length ?? 0 },
     );
@@ -123,7 +122,7 @@ export class Intake {
       () => {
         for (const putJob of putJobs) putJob();
         putShared();
-        if (idempotencyKey !== null) void journal.keys.put(idempotencyKey, encodeNumbers(first.sequence));
+        if (idempotencyKey !== null) journal.keys.put(idempotencyKey, encodeNumbers(first.sequence));
       },
       { bytes: (payload.inline?.length ?? 0) + records.length * NEIGHBOUR_BYTES + 6 * pathBytes },
     );

@@ -4,7 +4,7 @@
  */
 import { laneOf } from '../protocol/job.ts';
 import { encodeJobRecord, type JobRecord } from './job-record.ts';
-import type { Journal, Table } from './journal.ts';
+import type { Journal } from './journal.ts';
 import { encodeLive } from './live-entry.ts';
 import { encodeNumbers } from './number-codec.ts';
 
@@ -44,23 +44,22 @@ export function prepareJob(journal: Journal, previous: JobRecord | undefined, ne
   const now = finishedState(next);
   const value = now === undefined ? liveValue(next) : finishedValue(next);
   return () => {
-    void journal.jobs.put(sequence, record);
+    journal.jobs.put(sequence, record);
     if (before !== undefined) {
-      void journal[before].remove(sequence);
-      void journal.instances.remove([instance, project, sequence]);
+      journal[before].remove(sequence);
+      journal.instances.remove([instance, project, sequence]);
     }
     if (now === undefined) {
-      void journal.live.put(sequence, value);
+      journal.live.put(sequence, value);
       return;
     }
-    if (previous !== undefined && before === undefined) void journal.live.remove(sequence);
-    void journal[now].put(sequence, value);
-    void journal.instances.put([instance, project, sequence], NOTHING);
+    if (previous !== undefined && before === undefined) journal.live.remove(sequence);
+    journal[now].put(sequence, value);
+    journal.instances.put([instance, project, sequence], NOTHING);
   };
 }
 
 /** Finished jobs by state. */
 export function countFinished({ delivered, failed, cancelled }: Journal): Record<FinishedState, number> {
-  const count = (table: Table): number => (table.getStats() as { entryCount: number }).entryCount;
-  return { delivered: count(delivered), failed: count(failed), cancelled: count(cancelled) };
+  return { delivered: delivered.count(), failed: failed.count(), cancelled: cancelled.count() };
 }

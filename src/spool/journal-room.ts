@@ -4,7 +4,8 @@
  * (mdb_page_flush, `malloc(100)`), which ends the process some time later. A file that is longer than what is used
  * means nothing to lmdb; a crash leaves just that.
  */
-import { open, stat, statfs } from 'node:fs/promises';
+import { stat, statfs } from 'node:fs/promises';
+import { writeZeros } from './write-zeros.ts';
 
 const MIB = 1 << 20;
 const LEAST_STEP_BYTES = 8 * MIB;
@@ -70,31 +71,5 @@ export class JournalRoom {
     } catch {
       this.#failedAtMs = performance.now();
     }
-  }
-}
-
-/**
- * Not by fallocate(1): Node has no call for it, to start a process holds up everything for milliseconds, and the first
- * write into what it allocates costs the file system a commit of its own. What a full disk cuts short is given back.
- */
-async function writeZeros(path: string, offsetBytes: number, lengthBytes: number): Promise<void> {
-  const handle = await open(path, 'r+');
-  try {
-    const zeros = Buffer.alloc(Math.min(MIB, lengthBytes));
-    for (let done = 0; done < lengthBytes; ) {
-      const { bytesWritten } = await handle.write(
-        zeros,
-        0,
-        Math.min(zeros.length, lengthBytes - done),
-        offsetBytes + done,
-      );
-      done += bytesWritten;
-    }
-    await handle.datasync();
-  } catch (error) {
-    await handle.truncate(offsetBytes).catch(() => undefined);
-    throw error;
-  } finally {
-    await handle.close();
   }
 }

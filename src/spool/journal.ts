@@ -1,7 +1,7 @@
 /**
- * The journal: the truth about every job, in one lmdb environment. It owns the file format and promises that what is
- * written by one `write` is there whole or not at all, and on stable storage when its promise resolves, through kill -9
- * and power cuts. After a crash lmdb opens at the last commit; there is nothing to repair.
+ * The journal: the truth about every job, in tables that a `JournalStore` keeps. It owns their names and promises that what
+ * is written by one `write` is there whole or not at all, and on stable storage when its promise resolves, through kill -9
+ * and power cuts. After a crash it opens at the last commit; there is nothing to repair.
  *
  * Tables, by key:
  *   jobs        sequence            the job's record (JSON, `encodeJobRecord`)
@@ -16,17 +16,14 @@
  *   linger      [time, sequence]    payloads of delivered jobs that are kept until then: payload file, its bytes
  *   meta        name                format, run number, boot id, last number that was given out
  */
-import { existsSync } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
-import { type Database, open, type RootDatabase } from 'lmdb';
 import { CodedError, messageOf } from '../errors.ts';
 import type { Ballast } from './ballast.ts';
-import { JournalRoom } from './journal-room.ts';
+import { costOf, type Load } from './journal-cost.ts';
+import { JournalStore } from './journal-store.ts';
+import type { JournalTable } from './journal-table.ts';
 import { nextTurn, ReturningClients } from './returning-clients.ts';
-import { syncPath } from './sync-path.ts';
 
-export type Table = Database<Buffer, number>;
+export type Table = JournalTable<number>;
 
 type Waiting = {
   readonly fill: () => void;
@@ -38,36 +35,28 @@ type Waiting = {
   readonly reject: (error: unknown) => void;
 };
 
-/** What lmdb may write for one `fill`: a few pages in each of a job's tables. */
-const FILL_BYTES = 32 << 10;
-/** And for a commit as such: branches down to the leaves, and its list of free pages. */
-const COMMIT_BYTES = 256 << 10;
-
-type Stats = { readonly lastPageNumber: number; readonly pageSize: number };
-
 /** Pause before writes that must not fail are tried again on a full disk. */
 const RETRY_MS = 250;
 const LAZY_MS = 8;
 
 export class Journal {
-  readonly #env: RootDatabase<Buffer, string>;
   readonly jobs: Table;
   readonly payloads: Table;
   readonly live: Table;
   readonly delivered: Table;
   readonly failed: Table;
   readonly cancelled: Table;
-  readonly instances: Database<Buffer, [string, string, number]>;
+  readonly instances: JournalTable<readonly [string, string, number]>;
   readonly paths: Table;
   /** See `TreeIndex`. */
   readonly trees: Table;
-  readonly keys: Database<Buffer, string>;
-  readonly temporaries: Database<Buffer, [number, string]>;
-  readonly batches: Database<Buffer, [number, number]>;
-  readonly linger: Database<Buffer, [number, number]>;
-  readonly meta: Database<Buffer, string>;
+  readonly keys: JournalTable<string>;
+  readonly temporaries: JournalTable<readonly [number, string]>;
+  readonly batches: JournalTable<readonly [number, number]>;
+  readonly linger: JournalTable<readonly [number, number]>;
+  readonly meta: JournalTable<string>;
+  readonly #store: JournalStore;
   readonly #ballast: Ballast;
-  readonly #room: JournalRoom;
   readonly #onBroken: (error: Error) => void;
   #waiting: Waiting[] = [];
   #committing: Promise<void> | undefined;
@@ -78,39 +67,39 @@ export class Journal {
   /** Why nothing can be written any more. */
   #broken: Error | undefined;
 
-  private constructor(env: RootDatabase<Buffer, string>, room: JournalRoom, options: JournalOptions) {
-    this.#env = env;
-    this.#room = room;
-    this.#ballast = options.ballast;
-    this.#onBroken = options.onBroken;
-    const table = (name: string): Table => env.openDB<Buffer, number>({ name, encoding: 'binary' });
-    this.jobs = table('jobs');
-    this.payloads = table('payloads');
-    this.live = table('live');
-    this.delivered = table('delivered');
-    this.failed = table('failed');
-    this.cancelled = table('cancelled');
-    this.paths = table('paths');
-    this.batches = env.openDB({ name: 'batches', encoding: 'binary' });
-    this.trees = table('trees');
-    this.linger = env.openDB({ name: 'linger', encoding: 'binary' });
-    this.instances = env.openDB({ name: 'instances', encoding: 'binary' });
-    this.keys = env.openDB({ name: 'keys', encoding: 'binary' });
-    this.temporaries = env.openDB({ name: 'temporaries', encoding: 'binary' });
-    this.meta = env.openDB({ name: 'meta', encoding: 'binary' });
+  private constructor(store: JournalStore, { ballast, onBroken }: JournalOptions) {
+    this.#store = store;
+    this.#ballast = ballast;
+    this.#onBroken = onBroken;
+    this.jobs = store.table('jobs');
+    this.payloads = store.table('payloads');
+    this.live = store.table('live');
+    this.delivered = store.table('delivered');
+    this.failed = store.table('failed');
+    this.cancelled = store.table('cancelled');
+    this.instances = store.table('instances');
+    this.paths = store.table('paths');
+    this.trees = store.table('trees');
+    this.keys = store.table('keys');
+    this.temporaries = store.table('temporaries');
+    this.batches = store.table('batches');
+    this.linger = store.table('linger');
+    this.meta = store.table('meta');
   }
 
+  /** `config_invalid` when the directory was written by another format of this program. */
   static async open(directory: string, options: JournalOptions): Promise<Journal> {
-    if (!existsSync(join(directory, 'data.mdb'))) await createEnvironment(directory);
-    const env = openEnvironment(directory);
-    return new Journal(env, await JournalRoom.open(join(directory, 'data.mdb')), options);
+    const { ballast, log = true } = options;
+    let journal: Journal | undefined;
+    const onCheckpointFailed = (error: Error): void => journal?.checkpointFailed(error);
+    journal = new Journal(await JournalStore.open(directory, { ballast, log, onCheckpointFailed }), options);
+    return journal;
   }
 
   /**
    * Writes what `fill` puts and removes, all or nothing, and resolves once it is on stable storage. Writes made
    * while a commit is under way are committed together by the next one, in the order of calls. `fill` only puts and
-   * removes and must not throw: lmdb would keep what it had put. Buffers must not be changed before the promise
-   * settles, since lmdb reads them in its own thread. On a full disk it rejects with `disk_low`; a write that `must`
+   * removes, and must not throw. Buffers must not be changed any more. On a full disk it rejects with `disk_low`; a write that `must`
    * succeed is tried again instead, with the ballast thrown off, until it does. A `lazy` one, for which nobody waits
    * urgently, lets others join for some milliseconds before a commit is made for it alone. What a `client` waits for
    * may be followed by the next file of the same client.
@@ -133,9 +122,17 @@ export class Journal {
     this.#closed = true;
     this.#hurry?.();
     await this.#committing;
-    await this.#room.settled();
-    // After an error of the disk lmdb's own close would wait for ever.
-    if (this.#broken === undefined) await this.#env.close();
+    await (this.#broken === undefined ? this.#store.close() : this.#store.abandon());
+  }
+
+  /** Commits so far that went into the log, for tests. */
+  get commits(): number {
+    return this.#store.commits;
+  }
+
+  /** Brings lmdb up to date, as happens by itself some time after a commit. */
+  checkpoint(): Promise<void> {
+    return this.#store.checkpoint();
   }
 
   async #commitAll(): Promise<void> {
@@ -145,15 +142,15 @@ export class Journal {
       if (group.length === 0) continue;
       const startedAtMs = performance.now();
       try {
-        await this.#env.batch(() => {
+        await this.#store.commit(() => {
           for (const one of group) one.fill();
-        });
+        }, loadOf(group));
         const tookMs = performance.now() - startedAtMs;
         this.#returning.answered(countClients(group), countClients(this.#waiting), tookMs);
         for (const one of group) one.resolve();
         this.#ballast.restore(Date.now());
       } catch (error) {
-        await this.#failed(group, await causeOf(error));
+        await this.#failed(group, error instanceof Error ? error : new Error(messageOf(error)));
       }
     }
     this.#committing = undefined;
@@ -179,21 +176,31 @@ export class Journal {
   async #takeFitting(): Promise<Waiting[]> {
     const group = this.#waiting;
     this.#waiting = [];
-    const { lastPageNumber, pageSize } = this.#env.getStats() as Stats;
-    const usedBytes = (lastPageNumber + 1) * pageSize;
-    const wantedBytes = costOf(group);
-    if ((await this.#room.provide(usedBytes, wantedBytes)) >= wantedBytes) return group;
+    const store = this.#store;
+    let wantedBytes = store.costWith(loadOf(group));
+    if ((await store.provide(wantedBytes)) >= wantedBytes) return group;
+    if (!store.isUpToDate) {
+      // What the log holds needs less than may be: the room for it is free once lmdb has it.
+      try {
+        await store.checkpoint();
+      } catch (error) {
+        await this.#failed(group, error as Error);
+        return [];
+      }
+      wantedBytes = store.costWith(loadOf(group));
+      if ((await store.provide(wantedBytes)) >= wantedBytes) return group;
+    }
 
     const musts = group.filter((one) => one.must);
-    const leastBytes = costOf(musts.slice(0, 1));
-    let askedBytes = costOf(musts);
-    let roomBytes = await this.#room.provide(usedBytes, askedBytes);
+    const leastBytes = costOf(loadOf(musts.slice(0, 1)));
+    let askedBytes = costOf(loadOf(musts));
+    let roomBytes = await store.provide(askedBytes);
     while (roomBytes < askedBytes && askedBytes > leastBytes) {
       askedBytes = Math.max(leastBytes, askedBytes / 4);
-      roomBytes = await this.#room.provide(usedBytes, askedBytes);
+      roomBytes = await store.provide(askedBytes);
     }
     let count = musts.length;
-    while (count > 0 && costOf(musts.slice(0, count)) > roomBytes) count -= 1;
+    while (count > 0 && costOf(loadOf(musts.slice(0, count))) > roomBytes) count -= 1;
     if (count === 0) {
       await this.#failed(group, new DiskFull());
       return [];
@@ -205,11 +212,8 @@ export class Journal {
 
   async #failed(group: readonly Waiting[], cause: Error): Promise<void> {
     if (!this.#ballast.isDiskFull(cause)) {
-      this.#broken = cause;
-      for (const one of [...group, ...this.#waiting]) one.reject(cause);
-      this.#waiting = [];
-      // After a failed fdatasync later commits may stand on lost pages, and lmdb itself may be in panic.
-      this.#onBroken(cause);
+      for (const one of group) one.reject(cause);
+      this.#break(cause);
       return;
     }
     const must = group.filter((one) => one.must && !this.#closed);
@@ -220,6 +224,21 @@ export class Journal {
     if (must.length === 0) return;
     this.#waiting = [...must, ...this.#waiting];
     if (!(await this.#ballast.throwOff())) await new Promise((resolve) => setTimeout(resolve, RETRY_MS));
+  }
+
+  /** Told by the store: lmdb could not be brought up to date, and will be tried again. */
+  checkpointFailed(error: Error): void {
+    if (this.#ballast.isDiskFull(error)) void this.#ballast.throwOff();
+    else this.#break(error);
+  }
+
+  #break(cause: Error): void {
+    if (this.#broken !== undefined) return;
+    this.#broken = cause;
+    for (const one of this.#waiting) one.reject(cause);
+    this.#waiting = [];
+    // After a failed fdatasync later commits may stand on lost pages, and lmdb itself may be in panic.
+    this.#onBroken(cause);
   }
 }
 
@@ -233,6 +252,8 @@ export type WriteOptions = {
 
 export type JournalOptions = {
   readonly ballast: Ballast;
+  /** False: no log is made where there is none. */
+  readonly log?: boolean;
   /** The storage fails for good: nothing more may be accepted, the process has to end. */
   readonly onBroken: (error: Error) => void;
 };
@@ -247,50 +268,10 @@ function countClients(writes: readonly Waiting[]): number {
   return writes.reduce((count, one) => count + Number(one.client), 0);
 }
 
-function costOf(writes: readonly Waiting[]): number {
-  return writes.reduce((sum, one) => sum + FILL_BYTES + one.bytes, COMMIT_BYTES);
+function loadOf(writes: readonly Waiting[]): Load {
+  return { fills: writes.length, bytes: writes.reduce((sum, one) => sum + one.bytes, 0) };
 }
 
 class DiskFull extends Error {
   readonly code = 'ENOSPC';
-}
-
-function openEnvironment(directory: string): RootDatabase<Buffer, string> {
-  return open<Buffer, string>({
-    path: directory,
-    encoding: 'binary',
-    noSubdir: false,
-    maxDbs: 16,
-    // The commit is one write, one fdatasync, one synced root; with overlapping syncs lmdb-js 3.5 acknowledges a
-    // commit whose last write failed.
-    overlappingSync: false,
-    eventTurnBatching: false,
-    // Both bound the memory that is mapped: a million jobs are scanned in 300 MiB instead of 1.8 GiB.
-    remapChunks: true,
-    pageSize: 2048,
-  });
-}
-
-/** A power cut while lmdb makes a new environment leaves one that cannot be opened, so it is made aside. */
-async function createEnvironment(directory: string): Promise<void> {
-  const aside = `${directory}-new`;
-  await rm(aside, { recursive: true, force: true });
-  const env = openEnvironment(aside);
-  await env.put('created', Buffer.from('1'));
-  await env.close();
-  for (const path of [join(aside, 'data.mdb'), aside]) await syncPath(path);
-  await rm(directory, { recursive: true, force: true });
-  await rename(aside, directory);
-  await syncPath(dirname(directory));
-}
-
-/** lmdb-js says only that a commit failed; why comes as a promise that has to be taken at once. */
-async function causeOf(error: unknown): Promise<Error> {
-  const commitError: unknown =
-    typeof error === 'object' && error !== null && 'commitError' in error ? error.commitError : undefined;
-  if (commitError instanceof Promise) {
-    const cause: unknown = await commitError.catch((reason: unknown) => reason);
-    if (cause instanceof Error) return cause;
-  }
-  return error instanceof Error ? error : new Error(messageOf(error));
 }

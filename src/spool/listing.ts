@@ -129,13 +129,18 @@ function finishedOf(
   const { instances } = spool.journal;
   const streams: Iterable<number>[] = [];
   for (const name of project === undefined ? projectsOf(spool, instance) : [project]) {
-    streams.push(
-      instances
-        .getKeys({ reverse: true, start: [instance, name, before - 1], end: [instance, name, 0] })
-        .map(([, , sequence]) => sequence),
-    );
+    const keys = instances.getKeys({
+      reverse: true,
+      start: [instance, name, before - 1],
+      end: [instance, name, 0],
+    });
+    streams.push(sequencesOf(keys));
   }
   return streams.reduce(merge, []);
+}
+
+function* sequencesOf(keys: Iterable<readonly [string, string, number]>): Iterable<number> {
+  for (const [, , sequence] of keys) yield sequence;
 }
 
 function* projectsOf(spool: Spool, instance: string): Iterable<string> {

@@ -82,9 +82,9 @@ export class PayloadKeeper {
     const { sequence, payloadFile } = record;
     if (this.#lingers(record)) {
       const value = encodeNumbers(payloadFile, fileBytesOf(record));
-      void this.#journal.linger.put([this.#untilMs(record), sequence], value);
+      this.#journal.linger.put([this.#untilMs(record), sequence], value);
     } else if (record.batch !== null) this.shared.leaveIn(sequence);
-    else if (payloadFile === 0) void this.#journal.payloads.remove(sequence);
+    else if (payloadFile === 0) this.#journal.payloads.remove(sequence);
   }
 
   /** After that commit. */
@@ -133,18 +133,16 @@ export class PayloadKeeper {
   }
 
   /** Delivered payloads that are still kept, those that go first in front. */
-  lingering(): Iterable<Lingering> {
-    return this.#journal.linger.getRange({}).map(({ key, value }) => ({
-      untilMs: key[0],
-      sequence: key[1],
-      payloadFile: decodeNumber(value),
-      fileBytes: decodeNumber(value, 1),
-    }));
+  *lingering(): Iterable<Lingering> {
+    for (const { key, value } of this.#journal.linger.getRange()) {
+      const [payloadFile, fileBytes] = [decodeNumber(value), decodeNumber(value, 1)];
+      yield { untilMs: key[0], sequence: key[1], payloadFile, fileBytes };
+    }
   }
 
   /** Part of a commit: a job that lingered needs its payload again. */
   keepIn({ untilMs, sequence }: Lingering): void {
-    void this.#journal.linger.remove([untilMs, sequence]);
+    this.#journal.linger.remove([untilMs, sequence]);
   }
 
   /** After that commit. */
@@ -156,7 +154,7 @@ export class PayloadKeeper {
 
   /** Part of the commit that removes the record of a failed job: its payload goes for good. */
   removeIn({ sequence, batch }: JobRecord): void {
-    if (batch === null) void this.#journal.payloads.remove(sequence);
+    if (batch === null) this.#journal.payloads.remove(sequence);
     else this.shared.leaveIn(sequence);
   }
 
@@ -193,9 +191,9 @@ export class PayloadKeeper {
         await this.#journal.write(
           () => {
             for (const { untilMs, sequence, payloadFile } of due) {
-              void this.#journal.linger.remove([untilMs, sequence]);
+              this.#journal.linger.remove([untilMs, sequence]);
               this.shared.leaveIn(sequence);
-              if (payloadFile === 0) void this.#journal.payloads.remove(sequence);
+              if (payloadFile === 0) this.#journal.payloads.remove(sequence);
             }
           },
           // To make room is what gets a full disk going again, so it may use the ballast.

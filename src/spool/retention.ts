@@ -54,15 +54,15 @@ async function forget(spool: Spool, state: FinishedState, old: readonly number[]
     await journal.write(
       () => {
         // The newest record may be among these: its number must not be given out again should the clock be set back.
-        void journal.meta.put('last', encodeNumbers(spool.lastNumber));
+        journal.meta.put('last', encodeNumbers(spool.lastNumber));
         for (const record of records) {
           const { sequence } = record;
-          void journal.jobs.remove(sequence);
-          void journal[state].remove(sequence);
+          journal.jobs.remove(sequence);
+          journal[state].remove(sequence);
           if (state === 'failed') payloads.removeIn(record);
-          else void journal.payloads.remove(sequence);
-          if (record.extract !== null) void journal.trees.remove(sequence);
-          void journal.instances.remove([record.instance, record.project, sequence]);
+          else journal.payloads.remove(sequence);
+          if (record.extract !== null) journal.trees.remove(sequence);
+          journal.instances.remove([record.instance, record.project, sequence]);
           forgetKey(spool, record);
           forgetPath(spool, record);
         }
@@ -88,7 +88,7 @@ function readable(spool: Spool, sequence: number): JobRecord | undefined {
 function forgetKey({ journal }: Spool, { idempotencyKey, sequence }: JobRecord): void {
   if (idempotencyKey === null) return;
   const value = journal.keys.get(idempotencyKey);
-  if (value !== undefined && decodeNumber(value) === sequence) void journal.keys.remove(idempotencyKey);
+  if (value !== undefined && decodeNumber(value) === sequence) journal.keys.remove(idempotencyKey);
 }
 
 /** The latest delivery to a path is remembered only as long as its job. */
@@ -98,5 +98,5 @@ function forgetPath({ journal, unsettled }: Spool, record: JobRecord): void {
   // A newer delivery may stand in this very commit, where reads do not see it.
   if (unsettled.deliveredTo(key) !== 0) return;
   const value = journal.paths.get(key);
-  if (value !== undefined && decodeNumber(value) === record.sequence) void journal.paths.remove(key);
+  if (value !== undefined && decodeNumber(value) === record.sequence) journal.paths.remove(key);
 }

@@ -1,23 +1,11 @@
 /** What the journal knows of the runs before: the format, how many there were, and how the last one ended. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { CodedError } from '../errors.ts';
 import type { Ballast } from './ballast.ts';
 import { isDiskLow } from './disk-space.ts';
 import type { Journal } from './journal.ts';
 
-const FORMAT = '1';
 const TRIES = 20;
 const RETRY_MS = 250;
-
-/** `config_invalid` when the directory was written by another format of this program. */
-export function checkFormat(journal: Journal): void {
-  const format = journal.meta.get('format')?.toString();
-  if (format === undefined || format === FORMAT) return;
-  throw new CodedError(
-    'config_invalid',
-    `The state directory has format ${format}, this program knows format ${FORMAT}; use the program that wrote it`,
-  );
-}
 
 /**
  * Counts the start and tells what came before it. Until `noteBoot` the journal still says how the last run ended, so
@@ -28,17 +16,11 @@ export async function noteStart(
   ballast: Ballast,
   bootId: string,
 ): Promise<{ run: number; afterPowerCut: boolean }> {
-  checkFormat(journal);
   const { meta } = journal;
   const run = Number(meta.get('run')?.toString() ?? '0') + 1;
   const bootBefore = meta.get('boot')?.toString();
   const clean = meta.get('clean')?.toString() === '1';
-  await persistently(ballast, () =>
-    journal.write(() => {
-      void meta.put('format', Buffer.from(FORMAT));
-      void meta.put('run', Buffer.from(String(run)));
-    }),
-  );
+  await persistently(ballast, () => journal.write(() => meta.put('run', Buffer.from(String(run)))));
   return { run, afterPowerCut: bootBefore !== undefined && bootBefore !== bootId && !clean };
 }
 
@@ -47,8 +29,8 @@ export async function noteBoot(journal: Journal, ballast: Ballast, bootId: strin
   const { meta } = journal;
   await persistently(ballast, () =>
     journal.write(() => {
-      void meta.put('boot', Buffer.from(bootId));
-      void meta.put('clean', Buffer.from('0'));
+      meta.put('boot', Buffer.from(bootId));
+      meta.put('clean', Buffer.from('0'));
     }),
   );
 }
@@ -56,7 +38,7 @@ export async function noteBoot(journal: Journal, ballast: Ballast, bootId: strin
 /** The run ends in order. On a full disk it counts as not, which costs a repeated delivery after a power cut. */
 export async function noteEnd(journal: Journal): Promise<void> {
   try {
-    await journal.write(() => void journal.meta.put('clean', Buffer.from('1')));
+    await journal.write(() => journal.meta.put('clean', Buffer.from('1')));
   } catch (error) {
     if (!isDiskLow(error)) throw error;
   }
@@ -64,7 +46,7 @@ export async function noteEnd(journal: Journal): Promise<void> {
 
 /** Resolves once a small write is on stable storage: the journal works. `disk_low` on a full disk. */
 export function proveJournal(journal: Journal, nowMs: number): Promise<void> {
-  return journal.write(() => void journal.meta.put('proved', Buffer.from(String(nowMs))));
+  return journal.write(() => journal.meta.put('proved', Buffer.from(String(nowMs))));
 }
 
 /** A start on a full disk gets through with what the ballast frees, or says after a few seconds that it cannot. */

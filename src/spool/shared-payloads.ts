@@ -47,8 +47,8 @@ export class SharedPayloads {
     const batch = records[0]?.sequence ?? 0;
     const head = Buffer.concat([encodeNumbers(payloadFile, size), inline ?? NOTHING]);
     return () => {
-      void this.#journal.batches.put([batch, 0], head);
-      for (const { sequence } of records) void this.#journal.batches.put([batch, sequence], NOTHING);
+      this.#journal.batches.put([batch, 0], head);
+      for (const { sequence } of records) this.#journal.batches.put([batch, sequence], NOTHING);
     };
   }
 
@@ -76,7 +76,7 @@ export class SharedPayloads {
   /** Part of a commit: the job needs its payload no more. */
   leaveIn(sequence: number): void {
     const batch = this.#batchOf.get(sequence);
-    if (batch !== undefined) void this.#journal.batches.remove([batch, sequence]);
+    if (batch !== undefined) this.#journal.batches.remove([batch, sequence]);
   }
 
   /** After that commit. When nobody else needs the payload it goes; returns its file if that is to be removed, else 0. */
@@ -91,7 +91,7 @@ export class SharedPayloads {
     if (shared === undefined || shared.needing.size + shared.lingering.size > 0) return 0;
     this.#batches.delete(batch);
     // What cannot be written now, because the disk is full say, is removed at the next start.
-    this.#journal.write(() => void this.#journal.batches.remove([batch, 0]), { lazy: true }).catch(() => {});
+    this.#journal.write(() => this.#journal.batches.remove([batch, 0]), { lazy: true }).catch(() => {});
     return shared.payloadFile;
   }
 
@@ -137,7 +137,7 @@ export class SharedPayloads {
     await this.#journal
       .write(
         () => {
-          for (const batch of left) void batches.remove([batch, 0]);
+          for (const batch of left) batches.remove([batch, 0]);
         },
         { lazy: true },
       )

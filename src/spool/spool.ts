@@ -219,8 +219,8 @@ export class Spool {
         () => {
           putJob();
           temporaries.removeIn(sequence, removed);
-          if (deliveredKey !== undefined) void journal.paths.put(deliveredKey, encodeNumbers(sequence));
-          if (tree !== undefined) void journal.trees.put(sequence, tree);
+          if (deliveredKey !== undefined) journal.paths.put(deliveredKey, encodeNumbers(sequence));
+          if (tree !== undefined) journal.trees.put(sequence, tree);
           if (drops) payloads.dropIn(next);
         },
         { must: true, lazy: true, bytes: tree?.length ?? 0 },

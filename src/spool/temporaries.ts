@@ -43,7 +43,7 @@ export class Temporaries {
     const { sequence, name, project, instance, path } = temporary;
     const value = Buffer.from(JSON.stringify({ project, instance, path }));
     this.#remember(sequence, name);
-    return this.#journal.write(() => void this.#journal.temporaries.put([sequence, name], value));
+    return this.#journal.write(() => this.#journal.temporaries.put([sequence, name], value));
   }
 
   /** What may be left of earlier attempts of a job. */
@@ -65,7 +65,7 @@ export class Temporaries {
 
   /** Part of a commit: the job's files of these names are gone. */
   removeIn(sequence: number, names: readonly string[]): void {
-    for (const name of names) void this.#journal.temporaries.remove([sequence, name]);
+    for (const name of names) this.#journal.temporaries.remove([sequence, name]);
   }
 
   /** After that commit. */

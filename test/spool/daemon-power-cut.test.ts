@@ -30,7 +30,7 @@ async function forgetBoot(stateDir: string): Promise<void> {
       throw error;
     },
   });
-  await journal.write(() => void journal.meta.put('boot', Buffer.from('another')));
+  await journal.write(() => journal.meta.put('boot', Buffer.from('another')));
   await journal.close();
 }
 

@@ -89,8 +89,7 @@ for (const inline of [true, false]) {
       inline,
       ({ journal }, { queued, failed }) =>
         journal.write(() => {
-          for (const { sequence } of [queued, failed])
-            void journal.batches.remove([queued.sequence, sequence]);
+          for (const { sequence } of [queued, failed]) journal.batches.remove([queued.sequence, sequence]);
         }),
       ({ queued, failed }) => [
         ['batch_entry', queued.sequence],
@@ -108,7 +107,7 @@ for (const inline of [true, false]) {
       t,
       inline,
       ({ journal }, { queued, cancelled }) =>
-        journal.write(() => void journal.batches.put([queued.sequence, cancelled.sequence], Buffer.alloc(0))),
+        journal.write(() => journal.batches.put([queued.sequence, cancelled.sequence], Buffer.alloc(0))),
       ({ cancelled }) => [['batch_entry', cancelled.sequence]],
     );
     await settle(spool, members.queued, 'cancelled');
@@ -126,8 +125,7 @@ for (const inline of [true, false]) {
     const { spool, members, stateDir } = await damage(
       t,
       inline,
-      ({ journal }, { queued }) =>
-        journal.write(() => void journal.jobs.put(queued.sequence, Buffer.from('{}'))),
+      ({ journal }, { queued }) => journal.write(() => journal.jobs.put(queued.sequence, Buffer.from('{}'))),
       ({ queued }) => [['unreadable_record', queued.sequence]],
     );
     assert.deepEqual(lostAndFound(stateDir), [`${encodeJobId(members.queued.sequence)}.record`]);
@@ -142,12 +140,11 @@ for (const inline of [true, false]) {
       inline,
       ({ journal }, { queued }, directory) =>
         inline
-          ? journal.write(
-              () =>
-                void journal.batches.put(
-                  [queued.sequence, 0],
-                  Buffer.concat([encodeNumbers(0, bytes.length), wrong]),
-                ),
+          ? journal.write(() =>
+              journal.batches.put(
+                [queued.sequence, 0],
+                Buffer.concat([encodeNumbers(0, bytes.length), wrong]),
+              ),
             )
           : writeFileSync(fileOf(directory, queued), wrong),
       (all) => needing(all).map((sequence) => ['payload_damaged', sequence]),
@@ -168,7 +165,7 @@ for (const inline of [true, false]) {
       inline,
       ({ journal }, { queued }, directory) =>
         inline
-          ? journal.write(() => void journal.batches.remove([queued.sequence, 0]))
+          ? journal.write(() => journal.batches.remove([queued.sequence, 0]))
           : unlinkSync(fileOf(directory, queued)),
       (all) => needing(all).map((sequence) => ['payload_missing', sequence]),
     );
@@ -189,7 +186,7 @@ test('an entry that does not tell the file of a batch is written anew', async (t
   const { spool, members } = await damage(
     t,
     false,
-    ({ journal }, { queued }) => journal.write(() => void journal.batches.remove([queued.sequence, 0])),
+    ({ journal }, { queued }) => journal.write(() => journal.batches.remove([queued.sequence, 0])),
     ({ queued }) => [['batch_entry', queued.sequence]],
   );
   assert.deepEqual(await readPayload(spool, members.queued), bytes);
@@ -202,8 +199,8 @@ test('a small payload that no job needs is put aside', async (t) => {
     t,
     true,
     ({ journal }) =>
-      journal.write(
-        () => void journal.batches.put([7, 0], Buffer.concat([encodeNumbers(0, 1), Buffer.from('x')])),
+      journal.write(() =>
+        journal.batches.put([7, 0], Buffer.concat([encodeNumbers(0, 1), Buffer.from('x')])),
       ),
     () => [['orphan_payload', null]],
   );

@@ -41,7 +41,7 @@ test('a record that cannot be read is put aside with its payload', async (t) => 
     t,
     ({ journal }, { inline, file }) =>
       journal.write(() => {
-        for (const { sequence } of [inline, file]) void journal.jobs.put(sequence, Buffer.from('{"v":9}'));
+        for (const { sequence } of [inline, file]) journal.jobs.put(sequence, Buffer.from('{"v":9}'));
       }),
     ({ inline, file }) => [
       ['unreadable_record', inline],
@@ -64,8 +64,8 @@ test('an unfinished job without its entry gets one, and is delivered after all',
     t,
     ({ journal }, { inline, file, deferred }) =>
       journal.write(() => {
-        for (const { sequence } of [inline, file]) void journal.live.remove(sequence);
-        void journal.live.put(deferred.sequence, encodeNumbers(0, 0, 0));
+        for (const { sequence } of [inline, file]) journal.live.remove(sequence);
+        journal.live.put(deferred.sequence, encodeNumbers(0, 0, 0));
       }),
     ({ inline, file, deferred }) => [
       ['live_entry', inline],
@@ -84,7 +84,7 @@ test('entries of finished or unknown jobs among the unfinished ones are removed'
     ({ journal }, { inline, cancelled }) =>
       journal.write(() => {
         const value = Buffer.from(journal.live.get(inline.sequence) as Buffer);
-        for (const sequence of [32, cancelled.sequence]) void journal.live.put(sequence, value);
+        for (const sequence of [32, cancelled.sequence]) journal.live.put(sequence, value);
       }),
     ({ cancelled }) => [
       ['live_entry', { ...cancelled, sequence: 32 }],
@@ -99,11 +99,11 @@ test('tables of finished jobs are made to match the records', async (t) => {
     t,
     ({ journal }, { failed, gone, cancelled }) =>
       journal.write(() => {
-        void journal.failed.remove(failed.sequence);
-        void journal.failed.put(gone.sequence, encodeNumbers(1, 0));
-        void journal.cancelled.put(cancelled.sequence, encodeNumbers(1, 0));
-        void journal.instances.remove(['c1', 'default', cancelled.sequence]);
-        void journal.instances.put(['c2', 'default', cancelled.sequence], Buffer.alloc(0));
+        journal.failed.remove(failed.sequence);
+        journal.failed.put(gone.sequence, encodeNumbers(1, 0));
+        journal.cancelled.put(cancelled.sequence, encodeNumbers(1, 0));
+        journal.instances.remove(['c1', 'default', cancelled.sequence]);
+        journal.instances.put(['c2', 'default', cancelled.sequence], Buffer.alloc(0));
       }),
     ({ failed, gone, cancelled }) => [
       ['finished_entry', failed],
@@ -121,10 +121,10 @@ test('indexes of paths and of Idempotency-Keys are made to match the records', a
     t,
     ({ journal }, { file, gone, lingering }) =>
       journal.write(() => {
-        void journal.paths.remove(keyOfPath(gone, '/gone'));
-        void journal.paths.put(keyOfPath(lingering, '/lingering'), encodeNumbers(32));
-        void journal.keys.put('inline', encodeNumbers(file.sequence));
-        void journal.keys.put('stray', encodeNumbers(file.sequence));
+        journal.paths.remove(keyOfPath(gone, '/gone'));
+        journal.paths.put(keyOfPath(lingering, '/lingering'), encodeNumbers(32));
+        journal.keys.put('inline', encodeNumbers(file.sequence));
+        journal.keys.put('stray', encodeNumbers(file.sequence));
       }),
     ({ inline, file, gone, lingering }) => [
       ['key_entry', inline],
@@ -142,7 +142,7 @@ test('indexes of paths and of Idempotency-Keys are made to match the records', a
 test('a lingering payload of no delivered job lingers no more', async (t) => {
   const { spool } = await damage(
     t,
-    ({ journal }) => journal.write(() => void journal.linger.put([Date.now(), 32], encodeNumbers(7, 100))),
+    ({ journal }) => journal.write(() => journal.linger.put([Date.now(), 32], encodeNumbers(7, 100))),
     ({ inline }) => [['linger_entry', { ...inline, sequence: 32 }]],
   );
   assert.equal([...spool.payloads.lingering()].length, 1);
@@ -152,7 +152,7 @@ test('a job whose payload is missing fails with payload_lost; one that was deliv
   const { spool, jobs, stateDir } = await damage(
     t,
     async ({ journal }, { inline, file, failed, lingering }, directory) => {
-      await journal.write(() => void journal.payloads.remove(inline.sequence));
+      await journal.write(() => journal.payloads.remove(inline.sequence));
       for (const { payloadFile } of [file, failed, lingering])
         unlinkSync(join(directory, 'payloads', payloadName(payloadFile)));
     },
@@ -178,7 +178,7 @@ test('a payload that is short or changed is put aside', async (t) => {
   const { spool, jobs, stateDir } = await damage(
     t,
     async ({ journal }, { inline, file, failed, lingering }, directory) => {
-      await journal.write(() => void journal.payloads.put(inline.sequence, Buffer.from('PAYLOAD')));
+      await journal.write(() => journal.payloads.put(inline.sequence, Buffer.from('PAYLOAD')));
       truncateSync(join(directory, 'payloads', payloadName(file.payloadFile)), 3);
       writeFileSync(join(directory, 'payloads', payloadName(failed.payloadFile)), 'PAYLOAD');
       writeFileSync(join(directory, 'payloads', payloadName(lingering.payloadFile)), 'PAYLOAD');
@@ -209,8 +209,8 @@ test('payloads that no job knows are put aside, never over one another', async (
     t,
     async ({ journal }, { cancelled }, directory) => {
       await journal.write(() => {
-        void journal.payloads.put(32, bytes);
-        void journal.payloads.put(cancelled.sequence, bytes);
+        journal.payloads.put(32, bytes);
+        journal.payloads.put(cancelled.sequence, bytes);
       });
       writeFileSync(join(directory, 'payloads', payloadName(1234)), 'orphan');
       writeFileSync(join(directory, 'payloads', 'notes'), 'what is this');
@@ -248,7 +248,7 @@ test('the number of a job that was put aside is not given out again', async (t) 
   const clock = { nowMs: 1_800_000_000_000 };
   const made = await openSpool(t, { nowMs: () => clock.nowMs });
   const { sequence } = await made.spool.acceptInline(draft(), bytes);
-  await made.spool.journal.write(() => void made.spool.journal.jobs.put(sequence, Buffer.from('{')));
+  await made.spool.journal.write(() => made.spool.journal.jobs.put(sequence, Buffer.from('{')));
   await made.spool.close();
   await check(made.stateDir, true);
   clock.nowMs -= 1e9;

@@ -71,7 +71,7 @@ test('of several deliveries to one path only the last is queued again, also with
   await deliver(spool, await spool.acceptInline(draft(), bytes));
   const last = await deliver(spool, await spool.acceptInline(draft(), bytes));
   await spool.journal.write(() => {
-    for (const key of pathKeys(last)) void spool.journal.paths.remove(key);
+    for (const key of pathKeys(last)) spool.journal.paths.remove(key);
   });
   assert.deepEqual((await made.crash({ bootId: 'boot-2' })).redelivered, [last.sequence]);
 });
@@ -88,8 +88,8 @@ test('a file whose later job was delivered is left alone, even if that one linge
   await made.spool.payloads.sweep();
   const [left] = [...made.spool.payloads.lingering()];
   assert.ok(left);
-  await made.spool.journal.write(
-    () => void made.spool.journal.linger.remove([clock.nowMs + 60_000, newer.sequence]),
+  await made.spool.journal.write(() =>
+    made.spool.journal.linger.remove([clock.nowMs + 60_000, newer.sequence]),
   );
   assert.deepEqual((await made.crash({ bootId: 'boot-2' })).redelivered, []);
 });
@@ -129,7 +129,7 @@ test('a start that is killed before it has queued them again leaves that to the 
   const record = await deliver(made.spool, await made.spool.acceptInline(draft(), bytes));
   const { journal } = made.spool;
   // What the journal holds when such a start dies: it has counted itself, no more.
-  await journal.write(() => void journal.meta.put('run', Buffer.from('2')));
+  await journal.write(() => journal.meta.put('run', Buffer.from('2')));
   const spool = await made.crash({ bootId: 'boot-2' });
   assert.deepEqual(spool.redelivered, [record.sequence]);
   assert.equal(spool.run, 3);
@@ -144,7 +144,7 @@ test('an unreadable record neither stops the start nor is queued again', async (
   const record = await deliver(spool, await spool.acceptInline(draft({ path: '/b' }), bytes));
   const unfinished = await spool.acceptInline(draft({ path: '/b' }), bytes);
   await spool.journal.write(() => {
-    for (const { sequence } of [broken, unfinished]) void spool.journal.jobs.put(sequence, Buffer.from('{'));
+    for (const { sequence } of [broken, unfinished]) spool.journal.jobs.put(sequence, Buffer.from('{'));
   });
   assert.deepEqual((await made.crash({ bootId: 'boot-2' })).redelivered, [record.sequence]);
 });

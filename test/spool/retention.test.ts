@@ -97,7 +97,7 @@ test('forgetOldJobs() leaves a record that it cannot read, and goes on', async (
   let { spool } = made;
   const broken = await deliver(spool, await spool.acceptInline(draft(), bytes));
   await deliver(spool, await spool.acceptInline(draft(), bytes));
-  await spool.journal.write(() => void spool.journal.jobs.put(broken.sequence, Buffer.from('{')));
+  await spool.journal.write(() => spool.journal.jobs.put(broken.sequence, Buffer.from('{')));
   spool = await made.reopen();
   assert.equal(await forgetOldJobs(spool, START_MS + 500, never), 1);
   assert.ok(spool.journal.jobs.doesExist(broken.sequence));

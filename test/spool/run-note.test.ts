@@ -21,12 +21,12 @@ test('only a new boot after a run that was not ended counts as a power cut', asy
 
 test('Spool.open() refuses a state directory of another format', async (t) => {
   const made = await openSpool(t);
-  await made.spool.journal.write(() => void made.spool.journal.meta.put('format', Buffer.from('2')));
+  await made.spool.journal.write(() => made.spool.journal.meta.put('format', Buffer.from('3')));
   await made.spool.close();
   await assert.rejects(Spool.open(spoolOptions(made.stateDir)), {
     code: 'config_invalid',
-    message: /has format 2, this program knows format 1/,
+    message: /has format 3, this program knows format 2/,
   });
   // What was refused lets go of the directory.
-  await assert.rejects(Spool.open(spoolOptions(made.stateDir)), { message: /format 2/ });
+  await assert.rejects(Spool.open(spoolOptions(made.stateDir)), { message: /format 3/ });
 });

@@ -14,7 +14,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import type { TestContext } from 'node:test';
 import { systemCode } from '../../src/errors.ts';
 import { releaseAfter } from '../support/release-after.ts';
@@ -50,6 +50,25 @@ export function mountDisk(t: TestContext, kind: DiskKind, sizeBytes: number): st
     rmSync(base, { recursive: true, force: true });
   });
   return directory;
+}
+
+/**
+ * What is left of an ext4 disk when the power fails now: what has reached the block device, and nothing of what is only in
+ * the page cache. Whoever writes must be stopped. Returns the directory where that is mounted.
+ */
+export function mountAfterPowerCut(t: TestContext, directory: string): string {
+  const base = mkdtempSync(join(tmpdir(), 'incus-upload-disk-'));
+  const [image, mounted] = [join(base, 'image'), join(base, 'mnt')];
+  mkdirSync(mounted);
+  const problem =
+    run('cp', ['--sparse=always', join(dirname(directory), 'image'), image]) ??
+    run('mount', ['-o', 'loop', image, mounted]);
+  if (problem !== undefined) throw new Error(`Cannot mount the copy: ${problem}`);
+  releaseAfter(t, () => {
+    run('umount', ['--lazy', mounted]);
+    rmSync(base, { recursive: true, force: true });
+  });
+  return mounted;
 }
 
 function mount(kind: DiskKind, base: string, sizeBytes: number): string | undefined {
