@@ -1,8 +1,8 @@
 /**
  * Where the journal keeps its tables: in lmdb, and until lmdb has it in a log. It owns both, and promises that what a
  * commit did is there whole or not at all, and on stable storage when its promise resolves. A commit costs one short
- * write into the log; lmdb is brought up to date with many of them together, with their last state alone: most of what is
- * put for a job is removed again before lmdb ever learns of it. Without a log, because there is no room for one, and for
+ * write into the log; lmdb is brought up to date with many of them together, with their last state alone: what is put and
+ * soon removed again, such as the note of a temporary file, it mostly never learns of. Without a log, because there is no room for one, and for
  * what is too large for it, a commit goes to lmdb at once.
  *
  * After a crash lmdb opens at its last commit, which says up to which record of the log it has everything (`applied` in
@@ -109,9 +109,7 @@ export class JournalStore {
     return this.#tree.provide(wantedBytes);
   }
 
-  /**
-   * What `fill` puts and removes, in one commit; never two at a time. When it rejects, nothing of it can be read.
-   */
+  /** What `fill` puts and removes, in one commit; never two at a time. When it rejects, nothing of it can be read. */
   async commit(fill: () => void, load: Load): Promise<void> {
     const operations = this.#collect(fill);
     if (operations.length === 0) return;

@@ -99,10 +99,10 @@ export class Journal {
   /**
    * Writes what `fill` puts and removes, all or nothing, and resolves once it is on stable storage. Writes made
    * while a commit is under way are committed together by the next one, in the order of calls. `fill` only puts and
-   * removes, and must not throw. Buffers must not be changed any more. On a full disk it rejects with `disk_low`; a write that `must`
-   * succeed is tried again instead, with the ballast thrown off, until it does. A `lazy` one, for which nobody waits
-   * urgently, lets others join for some milliseconds before a commit is made for it alone. What a `client` waits for
-   * may be followed by the next file of the same client.
+   * removes, and must not throw. Buffers must not be changed any more. On a full disk it rejects with `disk_low`; a write
+   * that `must` succeed is tried again instead, with the ballast thrown off, until it does. A `lazy` one, for which
+   * nobody waits urgently, lets others join for some milliseconds before a commit is made for it alone. What a `client`
+   * waits for may be followed by the next file of the same client.
    */
   write(
     fill: () => void,
