@@ -1,7 +1,8 @@
 /**
  * The check of a state directory while no daemon uses it: journal against payload files. It only reads unless it is
- * told to repair, but for the journal's log, which goes into its tables as at every start. A repair never deletes what was accepted: what cannot be used is moved to STATE_DIR/lost+found first,
- * and the journal forgets it in a later commit, so that a crash in between only leaves work for the next run.
+ * told to repair, but for the journal's log, which goes into its tables as at every start. A repair never deletes what
+ * was accepted: what cannot be used is moved to STATE_DIR/lost+found first, and the journal forgets it in a later commit,
+ * so that a crash in between only leaves work for the next run.
  */
 import { existsSync } from 'node:fs';
 import { join } from 'node:path';
