@@ -2,11 +2,11 @@
  * Where the journal keeps its tables: in lmdb, and until lmdb has it in a log. It owns both, and promises that what a
  * commit did is there whole or not at all, and on stable storage when its promise resolves. A commit costs one short
  * write into the log; lmdb is brought up to date with many of them together, with their last state alone: what is put and
- * soon removed again, such as the note of a temporary file, it mostly never learns of. Without a log, because there is no room for one, and for
- * what is too large for it, a commit goes to lmdb at once.
+ * soon removed again, such as the note of a temporary file, it mostly never learns of. Without a log, because there is no
+ * room for one, and for what is too large for it, a commit goes to lmdb at once.
  *
  * After a crash lmdb opens at its last commit, which says up to which record of the log it has everything (`applied` in
- * `meta`); the records after that are written to lmdb at the next start. They only say what a key's value is, so to write
+ * `meta`, beside `log`, the salt of those records); the records after that are written to lmdb at the next start. They only say what a key's value is, so to write
  * some of them a second time changes nothing.
  */
 import { trace } from '../base/trace.ts';
@@ -79,7 +79,8 @@ export class JournalStore {
       if (options.log) await store.#openLog(directory);
       return store;
     } catch (error) {
-      await tree.close();
+      // After an error of the disk lmdb's own close would wait for ever.
+      if (error instanceof CodedError) await tree.close();
       throw error;
     }
   }
@@ -257,7 +258,9 @@ export class JournalStore {
   }
 
   async #recover(directory: string): Promise<void> {
-    for (const { operations, bytes, number } of readPortions(directory, this.#appliedNumber)) {
+    const salt = this.table<string>('meta').get('log');
+    if (salt === undefined) return;
+    for (const { operations, bytes, number } of readPortions(directory, salt, this.#appliedNumber)) {
       if ((await this.provide(bytes)) < bytes) await this.#ballast.throwOff();
       if ((await this.provide(bytes)) < bytes)
         throw new CodedError(
@@ -274,14 +277,21 @@ export class JournalStore {
 
   async #openLog(directory: string): Promise<void> {
     const meta = this.table<string>('meta');
+    const salt = WriteAheadLog.drawSalt();
+    if ((await this.provide(COMMIT_BYTES)) < COMMIT_BYTES) return;
+    let log: WriteAheadLog | undefined;
     try {
-      if ((await this.provide(COMMIT_BYTES)) < COMMIT_BYTES) return;
-      // A program that knows of no log must not open what has one.
-      if (meta.get('format')?.toString() !== FORMAT)
-        await this.#writeTree(this.#number, () => meta.write('format', Buffer.from(FORMAT)));
-      this.#log = await WriteAheadLog.open(directory);
-    } catch {
+      log = await WriteAheadLog.open(directory, salt);
+      await this.#writeTree(this.#number, () => {
+        meta.write('log', salt);
+        // A program that knows of no log must not open what has one.
+        meta.write('format', Buffer.from(FORMAT));
+      });
+      this.#log = log;
+    } catch (error) {
+      log?.close();
       // On a full disk the journal works without.
+      if (!this.#ballast.isDiskFull(error as Error)) throw error;
     }
   }
 }

@@ -2,7 +2,7 @@
  * A table of the journal: what lmdb has of it, and over that what is in the log alone so far. Owns the latter, in memory;
  * after a crash it is read from the log. Reads show what was committed, whichever of the two holds it.
  */
-import type { Database, Key } from 'lmdb';
+import type { Database, Key, RangeOptions } from 'lmdb';
 import { idOf, type JournalKey, type Operation } from './journal-operation.ts';
 
 export type Range<K> = {
@@ -60,38 +60,30 @@ export class JournalTable<K extends JournalKey> {
   }
 
   /** Entries in the order of their keys, as they were when the walk began. */
-  *getRange(range: Range<K> = {}): Generator<{ key: K; value: Buffer }> {
-    const over = this.#over(range);
-    if (over.length === 0) {
-      for (const { key, value } of this.#db.getRange(rangeOf(range))) yield { key: key as K, value };
-      return;
-    }
-    const below = this.#db.getRange(rangeOf({ ...range, limit: undefined }));
-    let left = range.limit ?? Number.POSITIVE_INFINITY;
-    for (const { key, value } of merge(below, over, range.reverse === true)) {
-      if (value === undefined) continue;
-      if (left === 0) return;
-      left -= 1;
-      yield { key, value };
-    }
+  getRange(range: Range<K> = {}): Generator<{ key: K; value: Buffer }> {
+    return this.#walk(range, (options) => this.#db.getRange(options));
   }
 
   /** Keys alone. */
   *getKeys(range: Range<K> = {}): Generator<K> {
+    const entries = (options: RangeOptions) =>
+      this.#db.getKeys(options).map((key) => ({ key, value: THERE }));
+    for (const { key } of this.#walk(range, entries)) yield key;
+  }
+
+  *#walk(
+    range: Range<K>,
+    open: (options: RangeOptions) => Iterable<{ key: Key; value: Buffer }>,
+  ): Generator<{ key: K; value: Buffer }> {
     const over = this.#over(range);
-    if (over.length === 0) {
-      for (const key of this.#db.getKeys(rangeOf(range))) yield key as K;
-      return;
-    }
-    const below = this.#db
-      .getKeys(rangeOf({ ...range, limit: undefined }))
-      .map((key) => ({ key, value: THERE }));
     let left = range.limit ?? Number.POSITIVE_INFINITY;
-    for (const { key, value } of merge(below, over, range.reverse === true)) {
+    // Of what lmdb gives some may be removed since.
+    const below = open(rangeOf(over.length === 0 ? range : { ...range, limit: undefined }));
+    for (const { key, value } of merge<K>(below, over, range.reverse === true)) {
       if (value === undefined) continue;
       if (left === 0) return;
       left -= 1;
-      yield key;
+      yield { key, value };
     }
   }
 
@@ -168,12 +160,12 @@ function compare(a: JournalKey, b: JournalKey): number {
 }
 
 /** Without what is undefined, which lmdb-js takes for a key. */
-function rangeOf<K>({ start, end, reverse, limit }: { [P in keyof Range<K>]?: Range<K>[P] | undefined }): {
-  start?: Key;
-  end?: Key;
-  reverse?: boolean;
-  limit?: number;
-} {
+function rangeOf<K>({
+  start,
+  end,
+  reverse,
+  limit,
+}: { [P in keyof Range<K>]?: Range<K>[P] | undefined }): RangeOptions {
   return {
     ...(start === undefined ? {} : { start: start as Key }),
     ...(end === undefined ? {} : { end: end as Key }),

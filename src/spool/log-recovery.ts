@@ -18,11 +18,11 @@ const PORTION_BYTES = 2 << 20;
 const OPERATION_BYTES = 4 << 10;
 
 /** The records that follow one that lmdb has, in portions; `internal` when one of them is missing. */
-export function* readPortions(directory: string, appliedNumber: number): Generator<Portion> {
+export function* readPortions(directory: string, salt: Buffer, appliedNumber: number): Generator<Portion> {
   let number = appliedNumber;
   let operations: Operation[] = [];
   let bytes = COMMIT_BYTES;
-  for (const record of WriteAheadLog.read(directory)) {
+  for (const record of WriteAheadLog.read(directory, salt)) {
     if (record.number <= appliedNumber) continue;
     if (record.number !== number + 1) throw damaged(directory, number + 1);
     number = record.number;

@@ -4,11 +4,13 @@
  * are there already, through to the disk (O_DSYNC), where a commit of lmdb needs pages all over its file and two waits.
  *
  * A record, at a multiple of 4096 bytes so that no write ever touches one that is on the disk already:
- *   magic (4 bytes), bytes of its body (4), its number (a double), the CRC-32 of these and of the body (4), body
- * Numbers count up without gaps over both files and all runs. After a crash the records of a file are those from its
- * beginning on whose number is one more than that of the one before and whose checksum is right: what was being written is
- * whole or counts as not there, and what an earlier turn has left behind has an earlier number.
+ *   salt (16 bytes), bytes of its body (4), CRC-32 of all else (4), its number (a double), body
+ * The salt is drawn anew for every start and kept by the journal. What lies in the files from before has another one, and
+ * nobody who sends a payload can know it: the bytes of a payload, which stand in the log too, are never taken for a record.
+ * Numbers count up without gaps over both files. After a crash the records are those with the salt and a right checksum:
+ * what was being written is whole or counts as not there.
  */
+import { randomBytes } from 'node:crypto';
 import { closeSync, constants, existsSync, openSync, readFileSync, write, writeFileSync } from 'node:fs';
 import { stat, statfs } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -21,9 +23,11 @@ const FILE_BYTES = 4 << 20;
 /** What would be longer is not worth the second time it would have to be written. */
 const MOST_RECORD_BYTES = 512 << 10;
 const BLOCK_BYTES = 4096;
-const MAGIC = 0x316a7569;
-const CHECKSUM_AT = 16;
-const BODY_AT = 20;
+const SALT_BYTES = 16;
+const LENGTH_AT = 16;
+const CHECKSUM_AT = 20;
+const NUMBER_AT = 24;
+const BODY_AT = 32;
 
 export type LogRecord = { readonly number: number; readonly body: Buffer };
 
@@ -35,24 +39,29 @@ export class WriteAheadLog {
   #active: 0 | 1 = 0;
   #position = 0;
 
-  private constructor(files: readonly [number, number]) {
+  private constructor(files: readonly [number, number], salt: Buffer) {
     this.#files = files;
+    this.#record.set(salt);
   }
 
-  /** What the files of a log hold, by number; nothing when there are none. */
-  static read(directory: string): LogRecord[] {
-    const records = logPaths(directory).flatMap((path) => (existsSync(path) ? readRecords(path) : []));
+  static drawSalt(): Buffer {
+    return randomBytes(SALT_BYTES);
+  }
+
+  /** What the files of a log hold that was opened with the salt, by number; nothing when there are none. */
+  static read(directory: string, salt: Buffer): LogRecord[] {
+    const records = logPaths(directory).flatMap((path) => (existsSync(path) ? readRecords(path, salt) : []));
     return records.sort((a, b) => a.number - b.number);
   }
 
   /** Makes the files where they are missing or short, and starts over in them; rejects on a full disk. */
-  static async open(directory: string): Promise<WriteAheadLog> {
+  static async open(directory: string, salt: Buffer): Promise<WriteAheadLog> {
     const [first, second] = logPaths(directory);
     await makeFile(first);
     await makeFile(second);
     await syncPath(directory);
     const flags = constants.O_RDWR | constants.O_DSYNC;
-    return new WriteAheadLog([openSync(first, flags), openSync(second, flags)]);
+    return new WriteAheadLog([openSync(first, flags), openSync(second, flags)], salt);
   }
 
   /** Makes a record of operations; false when it is too long for the log. */
@@ -60,9 +69,8 @@ export class WriteAheadLog {
     const record = this.#record;
     this.#length = encodeOperations(operations, record, BODY_AT);
     if (this.#length === -1) return false;
-    record.writeUInt32LE(MAGIC, 0);
-    record.writeUInt32LE(this.#length - BODY_AT, 4);
-    record.writeDoubleLE(number, 8);
+    record.writeUInt32LE(this.#length - BODY_AT, LENGTH_AT);
+    record.writeDoubleLE(number, NUMBER_AT);
     record.writeUInt32LE(checksumOf(record.subarray(0, this.#length)), CHECKSUM_AT);
     return true;
   }
@@ -106,7 +114,7 @@ async function makeFile(path: string): Promise<void> {
   const { size } = await stat(path);
   if (size >= FILE_BYTES) return;
   const { bavail, bsize } = await statfs(path);
-  if (bavail * bsize < FILE_BYTES) throw new Error('There is no room for the log');
+  if (bavail * bsize < FILE_BYTES) throw new NoRoom();
   await writeZeros(path, size, FILE_BYTES - size);
 }
 
@@ -126,23 +134,28 @@ function writeAt(
 }
 
 function checksumOf(record: Buffer): number {
-  return crc32(record.subarray(BODY_AT), crc32(record.subarray(0, CHECKSUM_AT)));
+  return crc32(record.subarray(NUMBER_AT), crc32(record.subarray(0, CHECKSUM_AT)));
 }
 
-function readRecords(path: string): LogRecord[] {
+class NoRoom extends Error {
+  readonly code = 'ENOSPC';
+
+  constructor() {
+    super('There is no room for the log');
+  }
+}
+
+/** Also those behind one that is not whole: only damage to the disk leaves such, and must not be taken for the end. */
+function readRecords(path: string, salt: Buffer): LogRecord[] {
   const bytes = readFileSync(path);
   const records: LogRecord[] = [];
-  for (let at = 0; at + BODY_AT <= bytes.length; ) {
-    const length = bytes.readUInt32LE(at + 4);
-    const number = bytes.readDoubleLE(at + 8);
-    const end = at + BODY_AT + length;
-    const before = records.at(-1);
-    if (bytes.readUInt32LE(at) !== MAGIC || end > bytes.length) break;
-    if (before !== undefined && number !== before.number + 1) break;
+  for (let at = 0; at + BODY_AT <= bytes.length; at += BLOCK_BYTES) {
+    if (salt.compare(bytes, at, at + SALT_BYTES) !== 0) continue;
+    const end = at + BODY_AT + bytes.readUInt32LE(at + LENGTH_AT);
+    if (end > bytes.length) continue;
     const record = bytes.subarray(at, end);
-    if (checksumOf(record) !== record.readUInt32LE(CHECKSUM_AT)) break;
-    records.push({ number, body: record.subarray(BODY_AT) });
-    at = Math.ceil(end / BLOCK_BYTES) * BLOCK_BYTES;
+    if (checksumOf(record) !== record.readUInt32LE(CHECKSUM_AT)) continue;
+    records.push({ number: record.readDoubleLE(NUMBER_AT), body: record.subarray(BODY_AT) });
   }
   return records;
 }

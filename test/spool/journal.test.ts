@@ -1,24 +1,11 @@
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { type TestContext, test } from 'node:test';
-import { Ballast } from '../../src/spool/ballast.ts';
-import { Journal } from '../../src/spool/journal.ts';
+import { test } from 'node:test';
 import { decodeNumber, encodeNumbers } from '../../src/spool/number-codec.ts';
 import { nextTurn } from '../../src/spool/returning-clients.ts';
-import { releaseAfter } from '../support/release-after.ts';
+import { openJournal } from './journal-builder.ts';
 import { makeDirectory } from './spool-builder.ts';
-
-async function openJournal(t: TestContext, directory: string): Promise<Journal> {
-  const journal = await Journal.open(join(directory, 'journal'), {
-    ballast: new Ballast(directory),
-    onBroken: (error) => {
-      throw error;
-    },
-  });
-  releaseAfter(t, () => journal.close().catch(() => undefined));
-  return journal;
-}
 
 test('Journal.write() commits in the order of calls, the later over the earlier', async (t) => {
   const journal = await openJournal(t, await makeDirectory(t));

@@ -13,8 +13,10 @@ function put(key: number, value: string | Buffer): Operation {
   return { table: 0, key, id: key, value: Buffer.from(value) };
 }
 
-async function openLog(t: TestContext, directory: string): Promise<WriteAheadLog> {
-  const log = await WriteAheadLog.open(directory);
+const SALT = WriteAheadLog.drawSalt();
+
+async function openLog(t: TestContext, directory: string, salt = SALT): Promise<WriteAheadLog> {
+  const log = await WriteAheadLog.open(directory, salt);
   t.after(() => log.close());
   return log;
 }
@@ -26,53 +28,66 @@ async function append(log: WriteAheadLog, number: number, size = 10): Promise<vo
 }
 
 function numbersIn(directory: string): number[] {
-  return WriteAheadLog.read(directory).map(({ number }) => number);
+  return WriteAheadLog.read(directory, SALT).map(({ number }) => number);
 }
 
 test('WriteAheadLog.read() finds what was appended, over both files', async (t) => {
   const directory = await makeDirectory(t);
-  assert.deepEqual(WriteAheadLog.read(directory), []);
+  assert.deepEqual(WriteAheadLog.read(directory, SALT), []);
   const log = await openLog(t, directory);
   for (const number of [7, 8]) await append(log, number);
   log.turn();
   for (const number of [9, 10, 11]) await append(log, number, 5000);
   assert.deepEqual(numbersIn(directory), [7, 8, 9, 10, 11]);
-  const [first] = WriteAheadLog.read(directory);
+  const [first] = WriteAheadLog.read(directory, SALT);
   assert.deepEqual(decodeOperations(first?.body as Buffer), [put(7, Buffer.alloc(10, 7))]);
 });
 
-test('WriteAheadLog.read() leaves out what an earlier turn has left behind', async (t) => {
+test('WriteAheadLog.read() finds beside newer records what an earlier turn has left whole', async (t) => {
   const directory = await makeDirectory(t);
   const log = await openLog(t, directory);
-  for (let number = 1; number <= 5; number += 1) await append(log, number);
+  await append(log, 1);
+  await append(log, 2, 6000);
+  await append(log, 3);
   log.turn();
-  await append(log, 6);
+  await append(log, 4);
   log.turn();
-  await append(log, 7);
-  assert.deepEqual(numbersIn(directory), [6, 7]);
+  await append(log, 5, 6000);
+  // The first and the head of the second are written over.
+  assert.deepEqual(numbersIn(directory), [3, 4, 5]);
 });
 
-test('WriteAheadLog.read() ends before a record that is not whole', async (t) => {
+test('WriteAheadLog.read() finds nothing from before it was opened', async (t) => {
+  const directory = await makeDirectory(t);
+  const first = await openLog(t, directory, WriteAheadLog.drawSalt());
+  for (const number of [1, 2, 3]) await append(first, number);
+  const second = await openLog(t, directory);
+  assert.deepEqual(numbersIn(directory), []);
+  await append(second, 1);
+  assert.deepEqual(numbersIn(directory), [1]);
+});
+
+test('WriteAheadLog.read() leaves out a record that is not whole', async (t) => {
   const directory = await makeDirectory(t);
   const log = await openLog(t, directory);
-  for (const number of [1, 2, 3]) await append(log, number, 6000);
+  for (const number of [1, 2, 3, 4]) await append(log, number, 6000);
   const path = join(directory, 'log-0');
   const whole = readFileSync(path);
   // The third begins behind two of two blocks each.
   const third = 4 * 4096;
-  for (const at of [third, third + 5, third + 9, third + 17, third + 25, third + 6000]) {
+  for (const at of [third, third + 17, third + 21, third + 25, third + 33, third + 6000]) {
     const torn = Buffer.from(whole);
     torn.writeUInt8(torn.readUInt8(at) ^ 1, at);
     writeFileSync(path, torn);
-    assert.deepEqual(numbersIn(directory), [1, 2], `byte ${at}`);
+    assert.deepEqual(numbersIn(directory), [1, 2, 4], `byte ${at}`);
   }
   writeFileSync(path, whole);
   truncateSync(path, third + 100);
   assert.deepEqual(numbersIn(directory), [1, 2]);
   // A length beyond all bounds.
-  whole.writeUInt32LE(0xffffffff, third + 4);
+  whole.writeUInt32LE(0xffffffff, third + 16);
   writeFileSync(path, whole);
-  assert.deepEqual(numbersIn(directory), [1, 2]);
+  assert.deepEqual(numbersIn(directory), [1, 2, 4]);
 });
 
 test('WriteAheadLog.open() makes files whole that are short, and keeps what they hold', async (t) => {
@@ -114,5 +129,5 @@ test('WriteAheadLog takes no new block of the disk', { skip: diskProblem('tmpfs'
 test('WriteAheadLog.open() rejects on a full disk', { skip: diskProblem('tmpfs') }, async (t) => {
   const directory = mountDisk(t, 'tmpfs', 32 * MIB);
   fillDisk(directory);
-  await assert.rejects(WriteAheadLog.open(directory), /no room/);
+  await assert.rejects(WriteAheadLog.open(directory, SALT), /no room/);
 });
